@@ -1,0 +1,184 @@
+// Package event holds what clients are told of a session, each durable event at a cursor.
+//
+// Cursors are dense per session and start at 1. A reader that was away resumes from the last cursor it saw and misses nothing.
+// Deltas, which show a reply while it streams, have no cursor and are not kept: the finished reply is the event. Texts that stand
+// in the transcript are stored there once; a stored event holds their position and is completed when it is read.
+package event
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// Event is one thing that happened.
+type Event struct {
+	Session id.Session
+	Cursor  uint64 // 0: not durable
+	Time    time.Time
+	Run     id.Run              // empty: outside a run
+	Round   int                 // the model call within the run, from 0
+	At      transcript.Position // the row that holds the payload's text; zero: none
+	Payload Payload
+}
+
+// Payload says what happened. The set is closed; Type gives its public name.
+type Payload interface {
+	Type() string
+	payload()
+}
+
+type (
+	// SessionRegistered: the session exists.
+	SessionRegistered struct {
+		Model     string `json:"model,omitempty"`
+		Workspace string `json:"workspace,omitempty"`
+	}
+	// InputAccepted: an input is durable.
+	InputAccepted struct {
+		Input id.Input `json:"input_id"`
+		Lane  string   `json:"lane"`
+	}
+	// InputEnded: an input reached its terminal state.
+	InputEnded struct {
+		Input   id.Input `json:"input_id"`
+		Outcome string   `json:"outcome"` // consumed, abandoned
+		Reason  string   `json:"reason,omitempty"`
+	}
+	// RunStarted: inputs are on their way. Prompt is their text.
+	RunStarted struct {
+		Inputs []id.Input `json:"inputs"`
+		Prompt string     `json:"prompt,omitempty"`
+	}
+	// Steered: an input was taken into the running run.
+	Steered struct {
+		Input id.Input `json:"input_id"`
+		Text  string   `json:"content,omitempty"`
+	}
+	// TurnStarted: a model is being called.
+	TurnStarted struct {
+		Number int `json:"turn_number"`
+	}
+	// TextDelta is text as it streams. Not durable.
+	TextDelta struct {
+		Delta string `json:"delta"`
+	}
+	// ReasoningDelta is thinking as it streams. Not durable.
+	ReasoningDelta struct {
+		Delta string `json:"delta"`
+	}
+	// AttemptVoided: what was streamed since the last TurnStarted does not count. Not durable.
+	AttemptVoided struct{}
+	// TextComplete: a reply with text is committed.
+	TextComplete struct {
+		Content string `json:"content,omitempty"`
+	}
+	// ToolCallRequested: the model asked for a tool; the intent is committed.
+	ToolCallRequested struct {
+		Call id.Call         `json:"id"`
+		Name string          `json:"name"`
+		Args json.RawMessage `json:"args,omitempty"`
+	}
+	// ToolExecutionStarted: the call is handed out.
+	ToolExecutionStarted struct {
+		Call    id.Call `json:"id"`
+		Name    string  `json:"name"`
+		Attempt int     `json:"attempt,omitempty"`
+	}
+	// ToolExecutionCompleted: the outcome is committed. Told in the order of the calls.
+	ToolExecutionCompleted struct {
+		Call     id.Call       `json:"id"`
+		Name     string        `json:"name"`
+		Content  string        `json:"content,omitempty"`
+		IsError  bool          `json:"is_error,omitempty"`
+		Code     string        `json:"code,omitempty"`
+		Duration time.Duration `json:"duration_ns,omitempty"`
+	}
+	// Retrying: an attempt at a model call failed and another follows.
+	Retrying struct {
+		Attempt int           `json:"attempt"`
+		Max     int           `json:"max_attempts"`
+		Kind    string        `json:"kind"`
+		Error   string        `json:"error"`
+		Delay   time.Duration `json:"delay_ns"`
+	}
+	// Resumed: the run goes on after whoever carried it out was lost.
+	Resumed struct {
+		Reissued int `json:"reissued"` // directives handed out again
+		Unknown  int `json:"unknown"`  // calls settled as outcome_unknown
+	}
+	// TurnCompleted: the reply that ends the run is committed.
+	TurnCompleted struct {
+		Stop  transcript.StopReason `json:"stop_reason"`
+		Usage *transcript.Usage     `json:"usage,omitempty"`
+	}
+	// RunCompleted ends a run that reached its end.
+	RunCompleted struct {
+		Result string           `json:"result,omitempty"`
+		Usage  transcript.Usage `json:"usage"` // of this run
+		Rounds int              `json:"turns"`
+		Calls  int              `json:"tool_calls"`
+	}
+	// RunFailed ends a run that did not, cancelled ones included.
+	RunFailed struct {
+		Class  string           `json:"error_class"` // llm, cancelled, max_turns, budget, internal
+		Cause  string           `json:"terminal_cause_kind"`
+		Error  string           `json:"error"`
+		Usage  transcript.Usage `json:"usage"`
+		Rounds int              `json:"turns"`
+		Calls  int              `json:"tool_calls"`
+	}
+	// SessionStopped: the session takes no input until it is registered again.
+	SessionStopped struct {
+		Reason string `json:"reason"`
+	}
+	// Gap tells a reader that was too slow to fall back on the store: events after From are to be read by cursor. Not durable.
+	Gap struct {
+		From uint64 `json:"from_cursor"`
+	}
+)
+
+// Type returns the public name.
+func (SessionRegistered) Type() string      { return "session_registered" }
+func (InputAccepted) Type() string          { return "input_accepted" }
+func (InputEnded) Type() string             { return "input_ended" }
+func (RunStarted) Type() string             { return "run_started" }
+func (Steered) Type() string                { return "steered" }
+func (TurnStarted) Type() string            { return "turn_started" }
+func (TextDelta) Type() string              { return "text_delta" }
+func (ReasoningDelta) Type() string         { return "reasoning_delta" }
+func (AttemptVoided) Type() string          { return "attempt_voided" }
+func (TextComplete) Type() string           { return "text_complete" }
+func (ToolCallRequested) Type() string      { return "tool_call_requested" }
+func (ToolExecutionStarted) Type() string   { return "tool_execution_started" }
+func (ToolExecutionCompleted) Type() string { return "tool_execution_completed" }
+func (Retrying) Type() string               { return "retrying" }
+func (Resumed) Type() string                { return "resumed" }
+func (TurnCompleted) Type() string          { return "turn_completed" }
+func (RunCompleted) Type() string           { return "run_completed" }
+func (RunFailed) Type() string              { return "run_failed" }
+func (SessionStopped) Type() string         { return "session_stopped" }
+func (Gap) Type() string                    { return "stream_truncated" }
+
+func (SessionRegistered) payload()      {}
+func (InputAccepted) payload()          {}
+func (InputEnded) payload()             {}
+func (RunStarted) payload()             {}
+func (Steered) payload()                {}
+func (TurnStarted) payload()            {}
+func (TextDelta) payload()              {}
+func (ReasoningDelta) payload()         {}
+func (AttemptVoided) payload()          {}
+func (TextComplete) payload()           {}
+func (ToolCallRequested) payload()      {}
+func (ToolExecutionStarted) payload()   {}
+func (ToolExecutionCompleted) payload() {}
+func (Retrying) payload()               {}
+func (Resumed) payload()                {}
+func (TurnCompleted) payload()          {}
+func (RunCompleted) payload()           {}
+func (RunFailed) payload()              {}
+func (SessionStopped) payload()         {}
+func (Gap) payload()                    {}

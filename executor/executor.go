@@ -1,0 +1,80 @@
+// Package executor is the contract of whoever carries runs out: our own agent loop, or somebody else's.
+//
+// A run is state; it belongs to the session. An executor is put to work on it by Apply, once for every activation: at the start
+// of the run, after a crash, after a takeover, after an executor that returned early. It takes directives and answers each with
+// a report, and it keeps nothing that the run would miss. Every implementation passes executortest.Run.
+package executor
+
+import (
+	"context"
+	"iter"
+
+	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// ErrStale says that the directive a report answers is not open any more: it was interrupted, settled by recovery, or belongs to
+// a session this process has lost. The work is not wanted; it is no failure of the executor.
+var ErrStale = fault.New(fault.Stale, "the directive is not open any more")
+
+// Profile says how an executor reports.
+type Profile struct {
+	Grain run.Grain
+	Class run.Class // Whole: whether a run may be applied again when it is not known how far it came
+}
+
+// Executor carries runs out. Apply blocks until nothing is open for it, or ctx ends, which means: stop now, nobody wants the rest.
+// It must not return before all it started has ended. Its error is told to operators; what becomes of the run is decided by what
+// was reported. Apply may be called concurrently for different sessions and never for the same one twice at once.
+type Executor interface {
+	Profile() Profile
+	Apply(ctx context.Context, r Run, b Bindings) error
+}
+
+// Run says which run an activation is for.
+type Run struct {
+	Session id.Session
+	Run     id.Run
+}
+
+// Turn is the executor's end of the session.
+type Turn interface {
+	// Directives yields what is open, each once. It blocks while an answer is outstanding, since the answer may open more, and
+	// ends when nothing is open or ctx ends. One consumer at a time.
+	Directives(ctx context.Context) iter.Seq[run.Directive]
+	// Report answers a directive. It returns nil once the answer is durable and ErrStale when it is not wanted any more. It
+	// retries a failing store itself, until ctx ends; the report is then void, and the directive still open. May be called
+	// concurrently.
+	Report(ctx context.Context, r run.Report) error
+}
+
+// Bindings is what an executor is given to work with for one activation. All of it works on the one authority of the session.
+type Bindings struct {
+	Turn    Turn
+	Profile run.Profile
+	// Transcript reads the rows before message upto, in order. The slice is shared: not to be changed. What it returns for a given
+	// upto never changes.
+	Transcript func(ctx context.Context, upto int) ([]transcript.Row, error)
+	// Delta shows text as it streams. It never blocks for a slow reader and is not durable. Kind is DeltaText, DeltaReasoning or
+	// DeltaRestart, which says that what was shown of this directive is void.
+	Delta func(d Delta)
+}
+
+// Delta is a piece of a reply that is still streaming.
+type Delta struct {
+	ID   id.Effect
+	Kind DeltaKind
+	Text string
+}
+
+// DeltaKind says what a delta is a piece of.
+type DeltaKind uint8
+
+// The kinds of delta.
+const (
+	DeltaText DeltaKind = iota
+	DeltaReasoning
+	DeltaRestart // an attempt is over without a reply; forget what was shown of it
+)

@@ -1,0 +1,158 @@
+// Package run holds the words that pass between a session and whoever carries its runs out: directives go down, reports come
+// back.
+//
+// A directive is an open entry of the session's ledger: something asked for and not answered yet. A report answers exactly one
+// directive, by its id. Neither says who carries it out, or where.
+package run
+
+import (
+	"time"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// Kind says what a directive asks for.
+type Kind uint8
+
+// The kinds of directive.
+const (
+	CallModel Kind = iota + 1 // one model call on the transcript before Upto
+	RunTool                   // one tool call
+	ApplyRun                  // the whole run, by an executor that has a loop of its own
+)
+
+var kindNames = [...]string{"", "call_model", "run_tool", "apply_run"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Class says what may be done again when it is not known whether it was done: declared by the tool, frozen with the intent.
+type Class uint8
+
+// The classes. The zero value is the careful one.
+const (
+	Once       Class = iota // never run again unless it surely did not run
+	ReadOnly                // changes nothing: may be repeated
+	Idempotent              // repeating it under the same call id has the effect of doing it once
+)
+
+var classNames = [...]string{"once", "read_only", "idempotent"}
+
+func (c Class) String() string { return classNames[c] }
+
+// Repeatable reports whether a call of this class may be issued again under the same id.
+func (c Class) Repeatable() bool { return c != Once }
+
+// Directive asks for one thing. The answer is a Report under the same id.
+type Directive struct {
+	ID        id.Effect           `json:"id"`
+	Kind      Kind                `json:"kind"`
+	Class     Class               `json:"class,omitempty"` // as declared when the intent was committed
+	Attempt   int                 `json:"attempt"`         // counts from 1
+	Run       id.Run              `json:"run"`
+	Round     int                 `json:"round"`               // counts from 0: the model call this belongs to
+	Call      transcript.ToolUse  `json:"call,omitzero"`       // RunTool
+	At        transcript.Position `json:"at,omitzero"`         // RunTool: where its result goes, reserved with the intent
+	Upto      int                 `json:"upto,omitempty"`      // CallModel, ApplyRun: the transcript is the messages before this one; the answer goes here
+	NotBefore time.Time           `json:"not_before,omitzero"` // CallModel: a retry waits until then
+	Inputs    []id.Input          `json:"inputs,omitempty"`    // ApplyRun: what the run is made of, in order
+}
+
+// Intent is one call a model asked for, judged by the executor that knows the tools: its class, and a refusal if it must not run.
+type Intent struct {
+	Call    transcript.ToolUse
+	Class   Class
+	Refusal *Refusal // nil: to be run
+}
+
+// Refusal is the error result of a call that is never run: unknown tool, arguments that break the schema.
+type Refusal struct {
+	Code    string // one of the transcript.Result constants
+	Message string
+}
+
+// Report answers one directive: ModelReplied, ModelFailed, ToolSettled or RunApplied.
+type Report interface {
+	Answers() id.Effect
+	report()
+}
+
+// ModelReplied tells a complete reply. Calls has one intent for each tool use in Reply, in order; none: the reply is final.
+type ModelReplied struct {
+	ID    id.Effect
+	Reply transcript.Assistant
+	Calls []Intent
+}
+
+// ModelFailed tells that an attempt gave no reply. It names its attempt, so that a late failure does not count against the next.
+type ModelFailed struct {
+	ID      id.Effect
+	Attempt int
+	Failure Failure
+}
+
+// Failure says what went wrong with a model call.
+type Failure struct {
+	Kind       string        `json:"kind"` // llm.Kind's name, such as rate_limited
+	Message    string        `json:"message"`
+	Retryable  bool          `json:"retryable,omitempty"`
+	RetryAfter time.Duration `json:"retry_after,omitempty"` // the provider's hint; 0: none
+}
+
+// ToolSettled tells what came of a tool call.
+type ToolSettled struct {
+	ID       id.Effect
+	Result   transcript.ToolResult
+	Duration time.Duration
+}
+
+// RunApplied is the receipt of a whole run by an executor with a loop of its own.
+type RunApplied struct {
+	ID      id.Effect
+	Appends []transcript.Entry // what is to be appended to the transcript, in order: Notice, User, Assistant
+	Usage   transcript.Usage
+	Failed  *Failure // nil: completed
+}
+
+// Answers returns the id of the directive the report answers.
+func (r ModelReplied) Answers() id.Effect { return r.ID }
+
+// Answers returns the id of the directive the report answers.
+func (r ModelFailed) Answers() id.Effect { return r.ID }
+
+// Answers returns the id of the directive the report answers.
+func (r ToolSettled) Answers() id.Effect { return r.ID }
+
+// Answers returns the id of the directive the report answers.
+func (r RunApplied) Answers() id.Effect { return r.ID }
+
+func (ModelReplied) report() {}
+func (ModelFailed) report()  {}
+func (ToolSettled) report()  {}
+func (RunApplied) report()   {}
+
+// Grain says how finely an executor reports.
+type Grain uint8
+
+// The grains.
+const (
+	Fine  Grain = iota // one report per model call and per tool call
+	Whole              // one report per run
+)
+
+// Profile is how the runs of a session are carried out. It is set when the session is registered and durable with it.
+type Profile struct {
+	Model     string      `json:"model,omitempty"`      // provider/name, or a name of the catalogue
+	Workspace string      `json:"workspace,omitempty"`  // absolute folder the tools work in; empty: none
+	Tools     string      `json:"tools,omitempty"`      // preset: none, safe, workspace, full
+	MaxOutput int         `json:"max_output,omitempty"` // tokens per reply; 0: the model's default
+	MaxRounds int         `json:"max_rounds,omitempty"` // model calls per run; 0: 100
+	Retry     RetryPolicy `json:"retry,omitzero"`
+}
+
+// RetryPolicy bounds the attempts at one model call. The zero value means 3 retries, from 500 ms doubling to 30 s.
+type RetryPolicy struct {
+	Max     int           `json:"max,omitempty"` // retries after the first attempt; negative: none
+	Initial time.Duration `json:"initial,omitempty"`
+	Cap     time.Duration `json:"cap,omitempty"`
+}
