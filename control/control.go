@@ -1,0 +1,103 @@
+// Package control is the one door to the system: every public operation once, for every surface.
+//
+// A surface translates its protocol to these calls and back. It owns no default, no policy and no executor.
+package control
+
+import (
+	"time"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// Session is what is told of a session.
+type Session struct {
+	ID        id.Session `json:"session_id"`
+	Phase     string     `json:"phase"` // idle, attached, running, retired, stopped, destroyed
+	Created   time.Time  `json:"created_at"`
+	Updated   time.Time  `json:"updated_at"`
+	Title     string     `json:"title,omitempty"`
+	Model     string     `json:"model,omitempty"`
+	Workspace string     `json:"workspace,omitempty"`
+	Messages  int        `json:"message_count"`
+	Tokens    int        `json:"total_tokens"`
+	Run       *Run       `json:"run,omitempty"` // the bound one; nil: none. Only for a single session, not in listings
+	// Unfinished says that a run is bound, living or waiting for somebody to go on with it.
+	Unfinished bool `json:"unfinished,omitempty"`
+}
+
+// Run is a run that is not over.
+type Run struct {
+	ID       id.Run     `json:"run_id"`
+	Phase    string     `json:"phase"` // calling_llm, waiting_for_ops, error_recovery, applying_primitive
+	Inputs   []id.Input `json:"inputs"`
+	Round    int        `json:"round"`
+	Open     int        `json:"open"` // effects asked for and not answered
+	Stopping bool       `json:"stopping,omitempty"`
+}
+
+// CreateSession asks for a new session.
+type CreateSession struct {
+	ID      id.Session // empty: minted. An existing id is an error of code invalid
+	Profile run.Profile
+	System  string // system prompt; empty: none
+}
+
+// Lanes an input may wait in.
+const (
+	LaneQueue = "queue" // starts a run of its own, in turn
+	LaneSteer = "steer" // taken into the running run at its next boundary
+)
+
+// Submit gives a session something to do.
+type Submit struct {
+	Session     id.Session
+	Input       id.Input          // empty: minted
+	Key         string            // idempotency key; empty: the input id
+	Lane        string            // empty: LaneQueue
+	Content     transcript.Blocks // what the user says; empty only with Continue
+	Continue    bool              // no new message: go on from a transcript that waits for a reply, as after a failed run
+	RequireIdle bool              // refuse with code busy unless nothing is running or waiting
+}
+
+// Receipt says that an input is durable. Duplicate: it had been accepted before, under Input.
+type Receipt struct {
+	Input     id.Input `json:"input_id"`
+	Run       id.Run   `json:"run_id,omitempty"` // the run it started at once; empty: it waits
+	Duplicate bool     `json:"duplicate,omitempty"`
+}
+
+// Statuses of an Outcome.
+const (
+	Completed = "completed"
+	Failed    = "failed"
+	Cancelled = "cancelled"
+	Abandoned = "abandoned"
+)
+
+// Outcome is how an input ended.
+type Outcome struct {
+	Input  id.Input         `json:"input_id"`
+	Run    id.Run           `json:"run_id,omitempty"`
+	Status string           `json:"status"`
+	Text   string           `json:"text,omitempty"`  // the final reply; of a failed run, the last one
+	Cause  string           `json:"cause,omitempty"` // terminal cause kind, where it is not completed
+	Error  string           `json:"error,omitempty"`
+	Usage  transcript.Usage `json:"usage"` // of the run
+	Rounds int              `json:"turns"`
+	Calls  int              `json:"tool_calls"`
+}
+
+// Effect is one entry of a session's effect ledger.
+type Effect struct {
+	ID      id.Effect `json:"id"`
+	Kind    string    `json:"kind"`
+	Run     id.Run    `json:"run_id"`
+	Call    id.Call   `json:"call_id,omitempty"`
+	Name    string    `json:"name,omitempty"`
+	Class   string    `json:"class"`
+	Attempt int       `json:"attempt"`
+	Open    bool      `json:"open"`
+	Outcome string    `json:"outcome,omitempty"` // ok, error, or a result code
+}
