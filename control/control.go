@@ -25,6 +25,8 @@ type Session struct {
 	Run       *Run       `json:"run,omitempty"` // the bound one; nil: none. Only for a single session, not in listings
 	// Unfinished says that a run is bound, living or waiting for somebody to go on with it.
 	Unfinished bool `json:"unfinished,omitempty"`
+	// Cursor is that of its last durable event: where a reader begins that wants only what is to come. Only for a single session.
+	Cursor uint64 `json:"last_cursor,omitempty"`
 }
 
 // Run is a run that is not over.
