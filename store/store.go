@@ -1,6 +1,7 @@
 // Package store is the contract for where sessions are kept: rows, leases and one atomic batch per commit.
 //
 // A store knows rows, not their meaning. Encoding and decoding are the driver's. Every implementation passes storetest.Run.
+// Times are kept to the microsecond and come back in UTC. Nil and empty byte slices are the same.
 //
 // # Writing
 //
@@ -12,7 +13,7 @@
 //	nil                is durable       goes on
 //	ErrConflict        is not written   somebody else wrote: reload
 //	ErrFenced          is not written   the lease is lost: drop the session from memory
-//	ErrUnknown         may be written   reload and look
+//	ErrUnknown         may be written   reload and look: Load waits until it is decided
 //	any other error    is not written   try again, or give up and say so
 package store
 
@@ -36,6 +37,10 @@ var (
 	ErrCorrupt  = fault.New(fault.Corrupt, "store is corrupt")
 	ErrFuture   = fault.New(fault.Corrupt, "store was written by a newer version")
 	ErrClosed   = fault.New(fault.NotReady, "store is closed")
+	ErrBusy     = fault.New(fault.Storage, "store is locked by another process")
+	ErrFailed   = fault.New(fault.Storage, "store failed") // I/O and whatever has no name of its own
+	ErrExists   = fault.New(fault.Internal, "row exists already")
+	ErrInvalid  = fault.New(fault.Internal, "batch breaks the contract")
 )
 
 // Owner is a process that may hold leases. Machine, Boot, PID and Started let another process on the same machine find out that
@@ -64,7 +69,7 @@ type Claim struct {
 	Now     time.Time
 	TTL     time.Duration
 	Break   uint64 // take the lease even from a living one of this term, whose holder is known to be gone; 0: never
-	Create  bool   // the session may be new: keep a place for it
+	Create  bool   // the session may be new: keep a place for it, which Load and Sessions do not see before the first commit
 }
 
 // HeldError says that another owner holds the lease.
@@ -78,7 +83,8 @@ func (e *HeldError) Error() string {
 // FaultCode is OwnedElsewhere.
 func (e *HeldError) FaultCode() fault.Code { return fault.OwnedElsewhere }
 
-// Batch is what one commit makes durable. Nil and empty parts are left as they are; only changed rows are in it.
+// Batch is what one commit makes durable. Nil and empty parts are left as they are; only changed rows are in it. Rows are applied
+// in the order in which they stand, so an input that gives up its key stands before the one that takes it.
 type Batch struct {
 	Session  id.Session
 	Term     uint64
@@ -88,7 +94,7 @@ type Batch struct {
 	Values   []Value
 	Inputs   []InputRow   // inserted, or replaced by (session, id)
 	Effects  []EffectRow  // inserted, or replaced by (session, version, ordinal)
-	Messages []MessageRow // inserted; a row that is there already is a failure of the whole batch
+	Messages []MessageRow // inserted; a row that is there already fails the whole batch with ErrExists, as does a key in use
 	Events   []EventRow   // inserted; likewise
 	Receipts []ReceiptRow // inserted; likewise
 }
@@ -114,7 +120,7 @@ type Value struct {
 // InputRow is one input. A live one is part of Load; an ended one stays for look-ups.
 type InputRow struct {
 	ID   id.Input
-	Key  string // idempotency key, unique in the session
+	Key  string // idempotency key, unique in the session; empty: none
 	Seq  id.Seq
 	Live bool
 	Body []byte
@@ -166,9 +172,9 @@ type SessionRow struct {
 	Head    Head
 }
 
-// Query selects sessions, most recently updated first.
+// Query selects sessions, most recently updated first; of those updated together, the highest id first.
 type Query struct {
-	Limit      int // 0: 50
+	Limit      int // 0: 50; below: no limit
 	Offset     int
 	Prefix     string // of the session id; empty: all
 	Unfinished bool   // only those with a run bound
@@ -176,29 +182,34 @@ type Query struct {
 }
 
 // Store keeps sessions. All methods may be called concurrently. A returned slice or byte slice belongs to the caller; an argument
-// is not kept after the call returns. Methods block on I/O and honour ctx, but a commit that has been handed to the writer is
-// carried through even if ctx ends; the caller then hears ErrUnknown.
+// is not kept after the call returns. Methods block on I/O and honour ctx, but a write (a commit, a lease) that has been handed to
+// the writer is carried through even if ctx ends; the caller then hears ErrUnknown. Listings of a session that does not exist are
+// empty.
 type Store interface {
-	// Acquire takes the lease of a session under a new term. *HeldError: somebody holds it. ErrNotFound: no such session, and not
-	// Create. The same owner may acquire again and gets a higher term.
+	// Acquire takes the lease of a session under a new term. *HeldError: another owner holds it, and it has not expired at c.Now.
+	// ErrNotFound: no such session, or nothing was ever committed to it, and not Create. The same owner may acquire again and gets
+	// a higher term. A term never comes back, not even after Release.
 	Acquire(ctx context.Context, c Claim) (Lease, error)
-	// Renew moves the expiry of all the leases, in one statement, to now + ttl, and returns the sessions whose lease was lost.
+	// Renew moves the expiry of all the leases, in one statement, to now + ttl, and returns the sessions whose lease was lost: a
+	// higher term was handed out, or it was released. One that has only expired is renewed.
 	Renew(ctx context.Context, owner Owner, now time.Time, ttl time.Duration, held []Lease) (lost []id.Session, err error)
 	// Release gives a lease up. One that was lost already is no error.
 	Release(ctx context.Context, l Lease) error
 
-	// Load reads what a session resumes from. ErrNotFound: no such session, or nothing was ever committed to it.
+	// Load reads what a session resumes from, all of it as of one commit. It waits for commits of this session that this store
+	// was handed and whose caller has left with ErrUnknown. ErrNotFound: no such session, or nothing was ever committed to it.
 	Load(ctx context.Context, s id.Session) (Loaded, error)
-	// Commit applies a batch; see the package comment for its errors.
+	// Commit applies a batch; see the package comment for its errors. ErrFenced goes before ErrConflict, and both before anything
+	// that is wrong with the rows. A lease that has expired and that nobody has taken still commits.
 	Commit(ctx context.Context, b *Batch) error
 
-	// Input finds an input, live or ended, by its key. ErrNotFound if there is none.
+	// Input finds an input, live or ended, by its key. ErrNotFound if there is none; there is none for an empty key.
 	Input(ctx context.Context, s id.Session, key string) (InputRow, error)
 	// InputByID finds an input, live or ended, by its id.
 	InputByID(ctx context.Context, s id.Session, in id.Input) (InputRow, error)
 	// Messages reads the transcript rows with from <= message < before, in order. before 0: to the end.
 	Messages(ctx context.Context, s id.Session, from, before int) ([]MessageRow, error)
-	// Events reads up to limit events with a cursor above after, in order.
+	// Events reads up to limit events with a cursor above after, in order. limit 0 or below: all of them.
 	Events(ctx context.Context, s id.Session, after uint64, limit int) ([]EventRow, error)
 	// Effects reads the effect rows, open and closed, of the session, in order.
 	Effects(ctx context.Context, s id.Session) ([]EffectRow, error)
