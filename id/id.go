@@ -6,6 +6,7 @@
 package id
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -30,6 +31,9 @@ type Call string
 // Seq is the admission position of an input within its session; lower is older.
 type Seq int64
 
+// Compare orders positions of admission.
+func (s Seq) Compare(o Seq) int { return cmp.Compare(s, o) }
+
 // Effect names one thing asked of the world: the ordinal-th of the commit that brought the session to a version. Together with
 // the session it is unique for ever and serves as an idempotency key.
 type Effect struct {
@@ -45,17 +49,7 @@ func (e Effect) IsZero() bool { return e == Effect{} }
 
 // Compare orders effects by version, then ordinal.
 func (e Effect) Compare(o Effect) int {
-	switch {
-	case e.Version < o.Version:
-		return -1
-	case e.Version > o.Version:
-		return 1
-	case e.Ordinal < o.Ordinal:
-		return -1
-	case e.Ordinal > o.Ordinal:
-		return 1
-	}
-	return 0
+	return cmp.Or(cmp.Compare(e.Version, o.Version), cmp.Compare(e.Ordinal, o.Ordinal))
 }
 
 // New mints a UUID version 7. For the edge only: nothing that decides may call it.

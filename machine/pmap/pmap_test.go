@@ -1,0 +1,76 @@
+package pmap
+
+import (
+	"cmp"
+	"maps"
+	"math/bits"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+type number int
+
+func (n number) Compare(m number) int { return cmp.Compare(n, m) }
+
+func Test_a_map_agrees_with_the_built_in_one_and_older_versions_stay_as_they_were(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		type version struct {
+			m    Map[number, int]
+			want map[number]int
+		}
+		versions := []version{{want: map[number]int{}}}
+		for i := range rapid.IntRange(0, 200).Draw(t, "steps") {
+			last := versions[len(versions)-1]
+			k, next := number(rapid.IntRange(0, 60).Draw(t, "key")), maps.Clone(last.want)
+			if rapid.Bool().Draw(t, "delete") {
+				delete(next, k)
+				versions = append(versions, version{last.m.Delete(k), next})
+			} else {
+				next[k] = i
+				versions = append(versions, version{last.m.Set(k, i), next})
+			}
+		}
+		for _, v := range versions {
+			if v.m.Len() != len(v.want) {
+				t.Fatalf("len %d, want %d", v.m.Len(), len(v.want))
+			}
+			var keys []number
+			for k, x := range v.m.All() {
+				if got, ok := v.m.Get(k); !ok || got != x || v.want[k] != x {
+					t.Fatalf("at %d: %d %v, want %d", k, got, ok, v.want[k])
+				}
+				keys = append(keys, k)
+			}
+			if !slices.IsSorted(keys) {
+				t.Fatalf("order %v", keys)
+			}
+			if k, _, ok := v.m.First(); ok != (len(keys) > 0) || ok && k != keys[0] {
+				t.Fatalf("first %d of %v", k, keys)
+			}
+		}
+	})
+}
+
+func Test_depth_stays_logarithmic_whatever_the_order(t *testing.T) {
+	t.Parallel()
+	var m Map[number, int]
+	for i := range 10_000 {
+		m = m.Set(number(i), i)
+	}
+	for i := 0; i < 10_000; i += 3 {
+		m = m.Delete(number(i))
+	}
+	if d, limit := depth(m.root), 2*bits.Len(uint(m.Len())); d > limit {
+		t.Fatalf("depth %d of %d entries, limit %d", d, m.Len(), limit)
+	}
+}
+
+func depth(n *node[number, int]) int {
+	if n == nil {
+		return 0
+	}
+	return 1 + max(depth(n.left), depth(n.right))
+}

@@ -1,0 +1,283 @@
+package machine
+
+import (
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine/fsm"
+	"github.com/meerkat-go/meerkat/machine/operation"
+	"github.com/meerkat-go/meerkat/machine/turn"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+func (b *step) reported(ev Reported) error {
+	d, ok := b.s.Open.Get(ev.Report.Answers())
+	switch r := ev.Report.(type) {
+	case run.ModelReplied:
+		if !ok || d.Kind != run.CallModel {
+			return b.stale("model_replied")
+		}
+		return b.modelReplied(d, r)
+	case run.ModelFailed:
+		if !ok || d.Kind != run.CallModel || d.Attempt != r.Attempt {
+			return b.stale("model_failed")
+		}
+		return b.modelFailed(d, r)
+	case run.ToolSettled:
+		if !ok || d.Kind != run.RunTool {
+			return b.stale("tool_settled")
+		}
+		return b.toolSettled(d, r)
+	case run.RunApplied:
+		if !ok || d.Kind != run.ApplyRun {
+			return b.stale("run_applied")
+		}
+		return b.runApplied(d, r)
+	}
+	panic(fmt.Sprintf("machine: report %T", ev.Report))
+}
+
+func (b *step) stale(event string) error {
+	return &Refusal{Sort: fsm.ErrStale, Region: "ledger", Phase: b.s.Turn.Phase.String(), Event: event,
+		Guard: "the directive is open"}
+}
+
+func (b *step) modelReplied(d run.Directive, r run.ModelReplied) error {
+	if calls := r.Reply.Blocks.ToolUses(); len(calls) != len(r.Calls) {
+		return b.refuse("model_replied", "one intent for each call of the reply")
+	}
+	b.round = d.Round
+	b.closeEffect(d, "replied")
+	at := b.add(r.Reply)
+	b.s.Tail, b.s.Reply = TailReply, at.Message
+	if u := r.Reply.Usage; u != nil {
+		b.s.Turn.Usage, b.s.Usage = b.s.Turn.Usage.Add(*u), b.s.Usage.Add(*u)
+	}
+	if r.Reply.Blocks.Plain() != "" {
+		b.tell(event.TextComplete{}, at)
+	}
+	if len(r.Calls) > 0 {
+		return b.openCalls(d, at, r.Calls)
+	}
+	if err := b.turn(turn.Event{Kind: turn.ReturnedFinal, Run: d.Run}); err != nil {
+		return err
+	}
+	if err := b.turn(turn.Event{Kind: turn.BoundaryComplete, Run: d.Run}); err != nil {
+		return err
+	}
+	if b.s.Turn.Phase == turn.Cancelled {
+		return b.closeRun(StatusCancelled)
+	}
+	b.tell(event.TurnCompleted{Stop: r.Reply.Stop, Usage: r.Reply.Usage}, transcript.Position{})
+	return b.closeRun(StatusCompleted)
+}
+
+// openCalls commits the intents of a reply: each call's class is frozen and the place of its result reserved.
+func (b *step) openCalls(reply run.Directive, at transcript.Position, calls []run.Intent) error {
+	if err := b.turn(turn.Event{Kind: turn.ReturnedCalls, Run: reply.Run, N: len(calls)}); err != nil {
+		return err
+	}
+	b.s.Message++
+	results := b.s.Message
+	for _, c := range calls {
+		b.tell(event.ToolCallRequested{Call: c.Call.ID, Name: c.Call.Name}, at)
+	}
+	for n, c := range calls {
+		d := run.Directive{ID: b.effect(), Kind: run.RunTool, Class: c.Class, Attempt: 1, Run: reply.Run, Round: reply.Round,
+			Call: c.Call, At: transcript.Position{Message: results, Ordinal: n}}
+		if c.Refusal != nil {
+			if _, err := operation.Table.Step(operation.State{}, operation.Event{Kind: operation.Refuse}); err != nil {
+				return err
+			}
+			if err := b.settled(d, errorResult(d, c.Refusal.Code, c.Refusal.Message), 0); err != nil {
+				return err
+			}
+			continue
+		}
+		start := operation.Event{Kind: operation.Start, Repeatable: c.Class.Repeatable()}
+		if _, err := operation.Table.Step(operation.State{}, start); err != nil {
+			return err
+		}
+		b.ask(d)
+		b.tell(event.ToolExecutionStarted{Call: c.Call.ID, Name: c.Call.Name, Attempt: 1}, transcript.Position{})
+	}
+	if b.s.Turn.Pending == 0 {
+		return b.boundary()
+	}
+	return nil
+}
+
+func (b *step) toolSettled(d run.Directive, r run.ToolSettled) error {
+	if err := b.operation(d, operation.Event{Kind: operation.Settle, IsError: r.Result.IsError}); err != nil {
+		return err
+	}
+	outcome := "ok"
+	switch {
+	case r.Result.Code != "":
+		outcome = r.Result.Code
+	case r.Result.IsError:
+		outcome = "error"
+	}
+	b.round = d.Round
+	r.Result.Call, r.Result.Name = d.Call.ID, d.Call.Name
+	b.closeEffect(d, outcome)
+	if err := b.settled(d, r.Result, r.Duration); err != nil {
+		return err
+	}
+	if b.s.Turn.Pending == 0 {
+		return b.boundary()
+	}
+	return nil
+}
+
+// operation checks a move of an open call against its table.
+func (b *step) operation(d run.Directive, e operation.Event) error {
+	s := operation.State{Phase: operation.Running, Repeatable: d.Class.Repeatable(), Attempt: d.Attempt}
+	_, err := operation.Table.Step(s, e)
+	return err
+}
+
+// settled writes the outcome of a call at its place and counts it off the round.
+func (b *step) settled(d run.Directive, result transcript.ToolResult, took time.Duration) error {
+	if err := b.turn(turn.Event{Kind: turn.CallSettled, Run: d.Run}); err != nil {
+		return err
+	}
+	b.outcome(d, result, took)
+	return nil
+}
+
+// settle closes an open call whose run is over.
+func (b *step) settle(d run.Directive, result transcript.ToolResult) {
+	b.closeEffect(d, result.Code)
+	b.outcome(d, result, 0)
+	b.s.Tail = TailPending
+}
+
+// outcome writes a result row, and tells the outcomes of the round in the order of its calls: one that comes early is held until
+// those before it are in.
+func (b *step) outcome(d run.Directive, result transcript.ToolResult, took time.Duration) {
+	b.write(d.At, result)
+	held := make([]Held, 0, len(b.s.Held)+1)
+	mine := Held{d.At.Ordinal, d.Call.ID, d.Call.Name, result.IsError, result.Code, took}
+	placed := false
+	for _, h := range b.s.Held {
+		if !placed && mine.Ordinal < h.Ordinal {
+			held, placed = append(held, mine), true
+		}
+		held = append(held, h)
+	}
+	if !placed {
+		held = append(held, mine)
+	}
+	for len(held) > 0 && held[0].Ordinal == b.s.Told {
+		h := held[0]
+		b.tell(event.ToolExecutionCompleted{Call: h.Call, Name: h.Name, IsError: h.IsError, Code: h.Code, Duration: h.Duration},
+			transcript.Position{Message: d.At.Message, Ordinal: h.Ordinal})
+		held, b.s.Told = held[1:], b.s.Told+1
+	}
+	b.s.Held = nil
+	if len(held) > 0 {
+		b.s.Held = held
+	}
+}
+
+func (b *step) modelFailed(d run.Directive, r run.ModelFailed) error {
+	b.round = d.Round
+	if !r.Failure.Retryable {
+		return b.failRun(turn.CauseLLMFailure, r.Failure.Message)
+	}
+	policy := b.retry()
+	attempts := policy.Max + 1
+	if d.Attempt >= attempts && !b.s.Turn.Cancel {
+		return b.failRun(turn.CauseRetryExhausted, r.Failure.Message)
+	}
+	err := b.turn(turn.Event{Kind: turn.RecoverableFailure, Run: d.Run, Attempt: r.Attempt, Attempts: attempts})
+	if err != nil {
+		return err
+	}
+	if b.s.Turn.Phase == turn.Cancelled {
+		return b.closeRun(StatusCancelled)
+	}
+	delay := policy.delay(d.ID, r.Attempt, r.Failure)
+	d.Attempt, d.NotBefore = d.Attempt+1, b.at.Add(delay)
+	b.ask(d)
+	b.tell(event.Retrying{Attempt: r.Attempt, Max: attempts, Kind: r.Failure.Kind, Error: r.Failure.Message, Delay: delay},
+		transcript.Position{})
+	return nil
+}
+
+type retryPolicy run.RetryPolicy
+
+func (b *step) retry() retryPolicy {
+	var p retryPolicy
+	if b.s.Profile != nil {
+		p = retryPolicy(b.s.Profile.Retry)
+	}
+	if p.Max == 0 {
+		p.Max = 3
+	}
+	p.Max = max(p.Max, 0)
+	if p.Initial <= 0 {
+		p.Initial = 500 * time.Millisecond
+	}
+	if p.Cap <= 0 {
+		p.Cap = 30 * time.Second
+	}
+	return p
+}
+
+// delay before the attempt that follows the given one: doubling, spread by ten per cent either way, never above the cap; a longer
+// hint of the provider wins; a rate limit without a hint waits for the cap, at most half a minute.
+func (p retryPolicy) delay(e id.Effect, attempt int, f run.Failure) time.Duration {
+	d := p.Initial
+	for range attempt - 1 {
+		d = min(2*d, p.Cap)
+	}
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s/%d", e, attempt)
+	d = min(d+d*time.Duration(int(h.Sum32()%201)-100)/1000, p.Cap)
+	switch {
+	case f.RetryAfter > d:
+		d = f.RetryAfter
+	case f.Kind == "rate_limited" && f.RetryAfter == 0:
+		d = max(d, min(30*time.Second, p.Cap))
+	}
+	return d
+}
+
+func (b *step) runApplied(d run.Directive, r run.RunApplied) error {
+	b.closeEffect(d, "applied")
+	for _, e := range r.Appends {
+		at := b.add(e)
+		if _, ok := e.(transcript.Assistant); ok {
+			b.s.Reply, b.s.Tail = at.Message, TailReply
+			b.tell(event.TextComplete{}, at)
+		} else {
+			b.s.Tail = TailPending
+		}
+	}
+	b.s.Turn.Usage, b.s.Usage = b.s.Turn.Usage.Add(r.Usage), b.s.Usage.Add(r.Usage)
+	if r.Failed != nil {
+		return b.failRun(turn.CauseRuntimeApply, r.Failed.Message)
+	}
+	if err := b.turn(turn.Event{Kind: turn.RunReported, Run: d.Run}); err != nil {
+		return err
+	}
+	if b.s.Turn.Phase == turn.Cancelled {
+		return b.closeRun(StatusCancelled)
+	}
+	return b.closeRun(StatusCompleted)
+}
+
+func errorResult(d run.Directive, code, text string) transcript.ToolResult {
+	return transcript.ToolResult{Call: d.Call.ID, Name: d.Call.Name, Content: transcript.TextBlocks(text), IsError: true, Code: code}
+}
+
+func unknownResult(d run.Directive) transcript.ToolResult {
+	return errorResult(d, transcript.ResultOutcomeUnknown, "outcome unknown: whoever ran this call was lost while it may have been "+
+		"running, and it is not declared safe to repeat. It was not run again. Check whether it took effect before you do anything that depends on it.")
+}

@@ -1,0 +1,214 @@
+package machine
+
+import (
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/turn"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// startNext begins the next run with what waits, if the session is idle and somebody could carry it out.
+func (b *step) startNext() error {
+	if b.s.Lifecycle.Phase != lifecycle.Idle || !b.s.Attached() {
+		return nil
+	}
+	batch := b.s.Inbox.Next()
+	if batch == nil {
+		return nil
+	}
+	r := id.Run(id.Derive(b.at, b.s.Session, b.version, b.ordinal))
+	b.ordinal++
+	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Prepare, Run: r}); err != nil {
+		return err
+	}
+	if err := b.turn(turn.Event{Kind: turn.Start, Run: r}); err != nil {
+		return err
+	}
+	b.s.Reply, b.round = 0, -1
+	inputs, rows, err := b.stage(r, batch)
+	if err != nil {
+		return err
+	}
+	b.tell(event.RunStarted{Inputs: inputs}, first(rows))
+	for n, at := range rows {
+		if n > 0 {
+			b.tell(event.Steered{Input: inputs[n]}, at)
+		}
+	}
+	b.receipt("run_start", inputs)
+	if b.s.Transient.Attachment.Grain == run.Whole {
+		b.ask(run.Directive{ID: b.effect(), Kind: run.ApplyRun, Class: b.s.Transient.Attachment.Class, Attempt: 1, Run: r,
+			Upto: b.s.Message + 1, Inputs: inputs})
+		return nil
+	}
+	if err := b.turn(turn.Event{Kind: turn.PrimitiveApplied, Run: r}); err != nil {
+		return err
+	}
+	b.callModel()
+	return nil
+}
+
+func first(rows []transcript.Position) transcript.Position {
+	if len(rows) == 0 {
+		return transcript.Position{}
+	}
+	return rows[0]
+}
+
+// stage makes the batch part of the run and writes what it says.
+func (b *step) stage(r id.Run, batch []inbox.Item) (inputs []id.Input, rows []transcript.Position, err error) {
+	for _, i := range batch {
+		inputs = append(inputs, i.ID)
+		if !i.Continue {
+			rows = append(rows, b.add(transcript.User{Content: i.Content}))
+			b.s.Tail = TailPending
+		}
+		i.Content = nil // it stands in the transcript now
+		if err := b.input(i, inbox.Event{Kind: inbox.Stage, Run: r}, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	return inputs, rows, nil
+}
+
+// callModel asks for a reply to all that stands in the transcript now.
+func (b *step) callModel() {
+	b.round = -1
+	b.s.Held, b.s.Told = nil, 0
+	b.ask(run.Directive{ID: b.effect(), Kind: run.CallModel, Class: run.ReadOnly, Attempt: 1, Run: b.s.Turn.Run,
+		Round: b.s.Turn.Round, Upto: b.s.Message + 1})
+	b.tell(event.TurnStarted{Number: b.s.Turn.Round}, transcript.Position{})
+}
+
+// boundary is crossed when all of a round's calls have their outcome: steers come in, then the model is called again.
+func (b *step) boundary() error {
+	r := b.s.Turn.Run
+	if err := b.turn(turn.Event{Kind: turn.CallsResolved, Run: r}); err != nil {
+		return err
+	}
+	b.s.Tail, b.round = TailPending, -1
+	if !b.s.Turn.Cancel && b.s.Turn.Round >= b.maxRounds() {
+		return b.failRun(turn.CauseTurnLimit, "the run has called the model as often as it may")
+	}
+	if err := b.turn(turn.Event{Kind: turn.BoundaryContinue, Run: r}); err != nil {
+		return err
+	}
+	if b.s.Turn.Phase == turn.Cancelled {
+		return b.closeRun(StatusCancelled)
+	}
+	if err := b.steer(r); err != nil {
+		return err
+	}
+	b.callModel()
+	return nil
+}
+
+// steer takes the waiting steers into the run.
+func (b *step) steer(r id.Run) error {
+	steers := b.s.Inbox.Steers()
+	if len(steers) == 0 {
+		return nil
+	}
+	inputs := make([]id.Input, len(steers))
+	for n, i := range steers {
+		inputs[n] = i.ID
+		at := b.add(transcript.User{Content: i.Content})
+		b.tell(event.Steered{Input: i.ID}, at)
+		if err := b.input(i, inbox.Event{Kind: inbox.Consume, Run: r},
+			&Ended{Run: r, Status: StatusCompleted, At: b.at}); err != nil {
+			return err
+		}
+	}
+	b.receipt("run_checkpoint", inputs)
+	return nil
+}
+
+func (b *step) failRun(cause, text string) error {
+	if err := b.turn(turn.Event{Kind: turn.FatalFailure, Run: b.s.Turn.Run, Cause: cause, Error: text}); err != nil {
+		return err
+	}
+	return b.closeRun(StatusFailed)
+}
+
+// closeRun ends the run, whose turn is in its terminal: nothing stays open, its inputs end, what waits starts.
+func (b *step) closeRun(status string) error {
+	b.closeOpen()
+	b.round = max(b.s.Turn.Round-1, 0)
+	t := b.s.Turn
+	reply := transcript.Position{Message: b.s.Reply}
+	if status == StatusCompleted {
+		b.tell(event.RunCompleted{Usage: t.Usage, Rounds: t.Round, Calls: t.Calls}, reply)
+	} else {
+		b.tell(event.RunFailed{Class: class(t.Cause), Cause: t.Cause, Error: t.Error, Usage: t.Usage, Rounds: t.Round, Calls: t.Calls},
+			transcript.Position{})
+	}
+	how := Ended{Run: t.Run, Status: status, Cause: t.Cause, Error: t.Error, Reply: b.s.Reply, Usage: t.Usage, Rounds: t.Round,
+		Calls: t.Calls, At: b.at}
+	kind := inbox.Consume
+	if status == StatusCancelled || status == StatusAbandoned {
+		kind = inbox.Abandon
+	}
+	for _, i := range b.s.Inbox.Staged() {
+		if err := b.input(i, inbox.Event{Kind: kind}, &how); err != nil {
+			return err
+		}
+	}
+	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Close, Run: t.Run}); err != nil {
+		return err
+	}
+	b.s.Held, b.s.Told = nil, 0
+	if b.s.Lifecycle.Phase == lifecycle.Stopped {
+		return b.settleStopped()
+	}
+	return b.startNext()
+}
+
+// closeOpen settles whatever the run still has open, so that the conversation is well formed.
+func (b *step) closeOpen() {
+	for _, d := range b.s.Open.All() {
+		switch {
+		case d.Kind != run.RunTool:
+			b.closeEffect(d, b.s.Turn.Phase.String())
+		case b.s.Turn.Phase == turn.Cancelled:
+			b.settle(d, errorResult(d, transcript.ResultCancelled,
+				"stopped by an interrupt while it may have been running"))
+		default:
+			b.settle(d, unknownResult(d))
+		}
+	}
+}
+
+func (b *step) settleStopped() error {
+	b.s.Transient.Placement = Placement{}
+	reason := b.s.Lifecycle.Reason
+	for i := range b.s.Inbox.All() {
+		how := &Ended{Status: StatusAbandoned, Cause: "stopped", Error: reason, At: b.at}
+		if err := b.input(i, inbox.Event{Kind: inbox.Abandon}, how); err != nil {
+			return err
+		}
+	}
+	b.tell(event.SessionStopped{Reason: reason}, transcript.Position{})
+	return nil
+}
+
+func (b *step) maxRounds() int {
+	if b.s.Profile != nil && b.s.Profile.MaxRounds > 0 {
+		return b.s.Profile.MaxRounds
+	}
+	return 100
+}
+
+func class(cause string) string {
+	switch cause {
+	case turn.CauseCancelled:
+		return "cancelled"
+	case turn.CauseTurnLimit:
+		return "max_turns"
+	case turn.CauseLLMFailure, turn.CauseRetryExhausted:
+		return "llm"
+	}
+	return "internal"
+}

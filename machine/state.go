@@ -1,0 +1,166 @@
+package machine
+
+import (
+	"time"
+
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine/fsm"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/pmap"
+	"github.com/meerkat-go/meerkat/machine/turn"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// Refusal is a "no" of Step: it names region, phase, event and guard, and changes nothing.
+type Refusal = fsm.Refusal
+
+// State is all that is live of a session. It is a value: Step makes a new one and never changes the old.
+type State struct {
+	Session id.Session
+	Control
+	Transient Transient
+	Profile   *run.Profile // never changed in place
+	Inbox     inbox.Box
+	Open      Ledger
+}
+
+// Ledger is what was asked for and not answered, by id.
+type Ledger = pmap.Map[id.Effect, run.Directive]
+
+// Control is the small durable part that every commit rewrites.
+type Control struct {
+	Version   uint64           `json:"version"`
+	Created   time.Time        `json:"created"`
+	Updated   time.Time        `json:"updated"`
+	Lifecycle lifecycle.State  `json:"lifecycle"`
+	Turn      turn.State       `json:"turn"`
+	Seq       id.Seq           `json:"seq"`     // of the last admitted input
+	Message   int              `json:"message"` // last message written or reserved
+	Cursor    uint64           `json:"cursor"`  // of the last event
+	Tail      Tail             `json:"tail"`
+	Reply     int              `json:"reply,omitempty"` // last reply of the current run
+	Held      []Held           `json:"held,omitempty"`  // never changed in place
+	Told      int              `json:"told,omitempty"`  // outcomes of this round already told, from ordinal 0
+	Usage     transcript.Usage `json:"usage,omitzero"`  // of the session
+	Title     string           `json:"title,omitempty"`
+}
+
+// Transient is what a crash loses: it belongs to one process and is never written.
+type Transient struct {
+	Attachment Attachment
+	Placement  Placement
+}
+
+// Attachment is an executor wired in. The zero value: none.
+type Attachment struct {
+	ID    uint64
+	Grain run.Grain
+	Class run.Class
+}
+
+// Placement is where an orchestrator has put the session. It is set and cleared whole.
+type Placement struct {
+	Runtime    string
+	Fence      uint64
+	Generation uint64
+}
+
+// Tail says what the transcript ends with.
+type Tail uint8
+
+// The tails. Pending: a message that waits for a reply.
+const (
+	TailNone Tail = iota
+	TailPending
+	TailReply
+)
+
+// Held is the outcome of a call that is committed and not told yet, because an earlier call of the same reply is still out.
+type Held struct {
+	Ordinal  int           `json:"o"`
+	Call     id.Call       `json:"call"`
+	Name     string        `json:"name"`
+	IsError  bool          `json:"err,omitempty"`
+	Code     string        `json:"code,omitempty"`
+	Duration time.Duration `json:"d,omitempty"`
+}
+
+// Attached reports whether an executor could carry a run out.
+func (s State) Attached() bool { return s.Transient.Attachment.ID != 0 }
+
+// Phase is the phase the session is reported in: attached is idle with an executor.
+func (s State) Phase() string {
+	if s.Lifecycle.Phase == lifecycle.Idle && s.Attached() {
+		return "attached"
+	}
+	return s.Lifecycle.Phase.String()
+}
+
+// Run returns the bound run; empty: none.
+func (s State) Run() id.Run { return s.Lifecycle.Run }
+
+// Commit is what one step wants durable, together. It holds no list of things to do: that is Next.Open.
+type Commit struct {
+	From     uint64 // version the step started from
+	Next     State  // Next.Version == From: nothing durable changed, and nothing is written
+	Verdict  Verdict
+	Profile  bool // Next.Profile is new
+	Inputs   []InputChange
+	Rows     []transcript.Row
+	Opened   []run.Directive // opened, or issued again under the same id
+	Closed   []Closed
+	Receipts []Receipt
+	Facts    []event.Event // texts left out: they stand in Rows
+}
+
+// Verdict is the answer to whoever asked.
+type Verdict struct {
+	Input     id.Input
+	Run       id.Run // the run the input is part of already; empty: it waits
+	Duplicate bool
+}
+
+// InputChange is an input whose row changes. Ended is nil while it is live.
+type InputChange struct {
+	Item  inbox.Item
+	Ended *Ended
+}
+
+// Ended is how an input ended. It stands in the input's row for good.
+type Ended struct {
+	Run    id.Run           `json:"run,omitempty"`
+	Status string           `json:"status"` // completed, failed, cancelled, abandoned
+	Cause  string           `json:"cause,omitempty"`
+	Error  string           `json:"error,omitempty"`
+	Reply  int              `json:"reply,omitempty"` // message of the run's last reply; 0: none
+	Usage  transcript.Usage `json:"usage,omitzero"`
+	Rounds int              `json:"rounds,omitempty"`
+	Calls  int              `json:"calls,omitempty"`
+	At     time.Time        `json:"at"`
+}
+
+// Statuses of an ended input.
+const (
+	StatusCompleted = "completed"
+	StatusFailed    = "failed"
+	StatusCancelled = "cancelled"
+	StatusAbandoned = "abandoned"
+)
+
+// Closed is a directive that left the ledger, and how.
+type Closed struct {
+	Directive run.Directive
+	Outcome   string // ok, error, a transcript.Result code, replied, failed
+}
+
+// Receipt proves that inputs went into the transcript at a boundary of a run.
+type Receipt struct {
+	Run      id.Run     `json:"run"`
+	Sequence int        `json:"sequence"` // dense per run, from 1
+	Boundary string     `json:"boundary"` // run_start, run_checkpoint
+	Inputs   []id.Input `json:"inputs"`
+	Messages int        `json:"messages"`
+}

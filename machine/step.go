@@ -1,0 +1,162 @@
+package machine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine/fsm"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/turn"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// Step decides what comes of an event, told at a time. It is the only authority over a session, and pure: equal arguments give
+// equal commits. The error is always a *Refusal; s is then as good as before, and so it is after success: Next is a new value.
+func Step(s State, at time.Time, ev Event) (Commit, error) {
+	b := &step{s: s, at: at.UTC(), version: s.Version + 1, round: -1}
+	b.c.From = s.Version
+	var err error
+	switch ev := ev.(type) {
+	case Register:
+		err = b.register(ev)
+	case Bind:
+		err = b.bind(ev)
+	case Attach:
+		err = b.attach(ev)
+	case Detach:
+		b.detach(ev)
+	case Submit:
+		err = b.submit(ev)
+	case Interrupt:
+		err = b.interrupt(ev)
+	case CancelAfterBoundary:
+		err = b.cancelAfterBoundary(ev)
+	case Stop:
+		err = b.stop(ev)
+	case ExecutorLost:
+		err = b.executorLost(ev)
+	case Reported:
+		err = b.reported(ev)
+	default:
+		panic(fmt.Sprintf("machine: event %T", ev))
+	}
+	if err != nil {
+		return Commit{}, err
+	}
+	if b.dirty {
+		b.s.Version, b.s.Updated = b.version, b.at
+	}
+	b.c.Next = b.s
+	return b.c, nil
+}
+
+// step is one decision in the making. Dropping it undoes it.
+type step struct {
+	s       State // becomes Next
+	c       Commit
+	at      time.Time
+	version uint64 // that the commit leads to
+	ordinal uint32 // of the next effect
+	round   int    // facts belong to; -1: the turn's own
+	dirty   bool   // something durable changed
+}
+
+func (b *step) lifecycle(e lifecycle.Event) error {
+	next, err := lifecycle.Table.Step(b.s.Lifecycle, e)
+	if err != nil {
+		return err
+	}
+	b.dirty = b.dirty || next != b.s.Lifecycle
+	b.s.Lifecycle = next
+	return nil
+}
+
+func (b *step) turn(e turn.Event) error {
+	next, err := turn.Table.Step(b.s.Turn, e)
+	if err != nil {
+		return err
+	}
+	b.dirty = b.dirty || next != b.s.Turn
+	b.s.Turn = next
+	return nil
+}
+
+// input moves one input along, and ends it if how is given.
+func (b *step) input(i inbox.Item, e inbox.Event, how *Ended) error {
+	next, err := inbox.Table.Step(i, e)
+	if err != nil {
+		return err
+	}
+	if how != nil {
+		next.Content = nil
+		outcome := "consumed"
+		if next.Phase == inbox.Abandoned {
+			outcome = "abandoned"
+		}
+		b.tell(event.InputEnded{Input: next.ID, Outcome: outcome, Reason: how.Cause}, transcript.Position{})
+	}
+	b.s.Inbox = b.s.Inbox.Put(next)
+	b.c.Inputs = append(b.c.Inputs, InputChange{next, how})
+	b.dirty = true
+	return nil
+}
+
+// write puts an entry at a position that is its own.
+func (b *step) write(at transcript.Position, e transcript.Entry) {
+	b.c.Rows = append(b.c.Rows, transcript.Row{At: at, Time: b.at, Run: b.s.Lifecycle.Run, Entry: e})
+	b.dirty = true
+}
+
+// add writes an entry as the next message.
+func (b *step) add(e transcript.Entry) transcript.Position {
+	b.s.Message++
+	at := transcript.Position{Message: b.s.Message}
+	b.write(at, e)
+	return at
+}
+
+// tell makes an event, at the next cursor.
+func (b *step) tell(p event.Payload, at transcript.Position) {
+	b.s.Cursor++
+	round := b.round
+	if round < 0 {
+		round = b.s.Turn.Round
+	}
+	b.c.Facts = append(b.c.Facts, event.Event{Session: b.s.Session, Cursor: b.s.Cursor, Time: b.at, Run: b.s.Lifecycle.Run,
+		Round: round, At: at, Payload: p})
+	b.dirty = true
+}
+
+// effect makes the id of the next thing asked for.
+func (b *step) effect() id.Effect {
+	b.ordinal++
+	return id.Effect{Version: b.version, Ordinal: b.ordinal - 1}
+}
+
+// ask opens a directive, or issues one again.
+func (b *step) ask(d run.Directive) {
+	b.s.Open = b.s.Open.Set(d.ID, d)
+	b.c.Opened = append(b.c.Opened, d)
+	b.dirty = true
+}
+
+func (b *step) closeEffect(d run.Directive, outcome string) {
+	b.s.Open = b.s.Open.Delete(d.ID)
+	b.c.Closed = append(b.c.Closed, Closed{d, outcome})
+	b.dirty = true
+}
+
+func (b *step) receipt(boundary string, inputs []id.Input) {
+	b.s.Turn.Receipts++
+	b.c.Receipts = append(b.c.Receipts, Receipt{b.s.Lifecycle.Run, b.s.Turn.Receipts, boundary, inputs, b.s.Message})
+	b.dirty = true
+}
+
+// refuse is for guards that read more than one region, or none.
+func (b *step) refuse(event, guard string) error {
+	return &Refusal{Sort: fsm.ErrGuard, Region: "session", Phase: b.s.Lifecycle.Phase.String(), Event: event, Guard: guard}
+}
