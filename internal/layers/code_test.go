@@ -202,7 +202,7 @@ func (t *tree) calls(f *goFile, root ast.Node, importPath string, banned ...stri
 	return out
 }
 
-// onlyDriverSteps holds R02: nobody but the driver and the simulation asks the machine to decide.
+// onlyDriverSteps holds R16: nobody but the driver and the simulation asks the machine to decide.
 func onlyDriverSteps(t *tree) []string {
 	var out []string
 	for _, f := range t.code {
@@ -223,7 +223,7 @@ var still = []string{"bytes", "cmp", "crypto/sha256", "encoding", "encoding/bina
 // clocks are the functions of package time that look at the clock or wait.
 var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 
-// pureCore holds R01: nothing ambient under machine/.
+// pureCore holds R15: nothing ambient under machine/.
 func pureCore(t *tree) []string {
 	var out []string
 	for _, f := range t.code {
@@ -352,8 +352,8 @@ func TestEvery_package_says_what_it_is(t *testing.T)              { t.Parallel()
 func TestEvery_exported_name_states_its_contract(t *testing.T)    { t.Parallel(); hold(t, exportedDocs) }
 func TestPackages_and_files_are_named_for_a_subject(t *testing.T) { t.Parallel(); hold(t, names) }
 func TestNothing_happens_on_import(t *testing.T)                  { t.Parallel(); hold(t, noInit) }
-func TestR01_the_core_is_pure(t *testing.T)                       { t.Parallel(); hold(t, pureCore) }
-func TestR02_only_driver_and_sim_step_the_machine(t *testing.T) {
+func TestR15_the_core_is_pure(t *testing.T)                       { t.Parallel(); hold(t, pureCore) }
+func TestR16_only_driver_and_sim_step_the_machine(t *testing.T) {
 	t.Parallel()
 	hold(t, onlyDriverSteps)
 }

@@ -58,7 +58,7 @@ var layers = []layer{
 
 	{pkg: "machine/fsm", band: decide, why: whyPure},
 	{pkg: "machine/pmap", band: decide, why: whyPure},
-	{pkg: "machine", band: decide, may: []string{"machine/*", "id", "fault", "transcript", "run"},
+	{pkg: "machine", band: decide, may: join(vocabulary, []string{"machine/*"}),
 		why: "the authority decides from its state and the event alone: it knows words, and no store, executor or reader"},
 	{pkg: "machine/*", band: decide, may: join(pure, []string{"id", "transcript", "run"}), why: whyRegion},
 

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# The README's own commands, as a newcomer types them: an empty home, an empty state folder, no key, no network.
+# What the README shows in a fence marked sh stands here word for word (internal/layers checks it).
+set -uo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+box=$(mktemp -d)
+trap 'chmod -R u+w "$box"; rm -rf "$box"' EXIT
+out=$box/out err=$box/err failures=0
+
+# Only the build cache is shared with the outside.
+GOCACHE=$(go env GOCACHE) GOMODCACHE=$(go env GOMODCACHE) GOPROXY=$(go env GOPROXY)
+export GOCACHE GOMODCACHE GOPROXY
+for v in $(compgen -e); do
+  case $v in
+  PATH | TMPDIR | GO* | RKAT_CI | _) ;;
+  *) unset "$v" ;;
+  esac
+done
+mkdir -p "$box/home" "$box/bin" "$box/folder/sub" "$box/empty"
+export HOME=$box/home PATH="$box/bin:$PATH" RKAT_NO_PROBE=1
+printf 'one\ntwo\nthree\n' >"$box/folder/notes.txt"
+printf '# A report\n\nSales went up.\n' >"$box/folder/report.txt"
+printf 'deep\n' >"$box/folder/sub/deep.txt"
+
+fail() {
+  failures=$((failures + 1))
+  printf 'FAILED: %s\n' "$1"
+  sed 's/^/  stdout: /' "$out" | head -n 20
+  sed 's/^/  stderr: /' "$err" | head -n 20
+}
+
+# try EXIT COMMAND: run it as typed, and expect that exit code.
+try() {
+  printf '$ %s\n' "$2"
+  local code=0
+  (eval "$2") >"$out" 2>"$err" </dev/null || code=$?
+  [ "$code" = "$1" ] || fail "exit code $code, want $1"
+}
+
+# says TEXT, warns TEXT: the last command's standard output, or standard error, holds it.
+says() { grep -qF -- "$1" "$out" || fail "standard output does not say: $1"; }
+warns() { grep -qF -- "$1" "$err" || fail "standard error does not say: $1"; }
+silent() { [ ! -s "$out" ] || fail "standard output is not empty"; }
+
+printf '$ go build ./cmd/rkat\n'
+(cd "$top" && CGO_ENABLED=0 go build -o "$box/bin/rkat" ./cmd/rkat) || exit 1
+
+cd "$box/folder" || exit 1
+try 0 'rkat version'
+says rkat
+
+# Nothing configured: one screen that says what to set.
+try 2 'rkat run "what is in this folder?"'
+silent
+warns ANTHROPIC_API_KEY
+warns OPENAI_API_KEY
+warns '--model offline'
+warns 'rkat demo'
+[ "$(wc -l <"$err")" -le 24 ] || fail "more than one screen"
+
+try 0 'rkat run --model offline "what is in this folder?"'
+says notes.txt
+says report.txt
+try 0 'rkat run --model offline --json "count the lines of notes.txt"'
+says '"session_id"'
+says 3
+try 0 'rkat sessions'
+[ "$(grep -c . "$out")" -ge 2 ] || fail "two sessions were made, and not listed"
+try 0 'rkat sessions show'
+says 'count the lines of notes.txt'
+try 1 'rkat resume'
+warns 'nothing to resume'
+try 0 'rkat models'
+says offline
+says rehearsal
+try 0 'rkat doctor'
+
+# Wrong use says so and touches nothing.
+try 2 'rkat run --model offline ""'
+try 2 'rkat run --no-such-flag x'
+try 1 'rkat run --model nosuch/model x'
+warns nosuch
+
+# In an empty folder, and in one that cannot be written.
+cd "$box/empty" || exit 1
+began=$SECONDS
+try 0 'rkat demo'
+[ $((SECONDS - began)) -le 15 ] || fail "the demo took $((SECONDS - began)) seconds"
+[ -z "$(ls -A)" ] || fail "the demo left files in the folder: $(ls -A)"
+
+# From the clone, as the README begins.
+cd "$top" || exit 1
+try 0 'go run ./cmd/rkat run --model offline "what is in this folder?"'
+says README.md
+try 0 'go run ./cmd/rkat demo'
+
+if [ "$failures" -gt 0 ]; then
+  printf 'smoke: %d failures\n' "$failures"
+  exit 1
+fi
+printf 'smoke: ok\n'
