@@ -191,6 +191,38 @@ func ownTraces(t *tree) []string {
 	return out
 }
 
+var (
+	commandRow = regexp.MustCompile(`(?m)^\| .*\|([^|]*)\|([^|]*)\|$`)
+	testName   = regexp.MustCompile("`(Test\\w+)`")
+)
+
+// commandTable demands that docs/commands.md claims nothing without naming the test that holds it.
+func commandTable(t *tree) []string {
+	var out []string
+	for i, m := range commandRow.FindAllStringSubmatch(t.texts["docs/commands.md"], -1) {
+		status, held := strings.TrimSpace(m[1]), testName.FindAllStringSubmatch(m[2], -1)
+		row, _, _ := strings.Cut(strings.TrimPrefix(m[0], "| "), " |")
+		switch {
+		case i == 0: // the heading
+		case status != "done" && status != "partly" && status != "later":
+			out = append(out, fmt.Sprintf("docs/commands.md: %s: the status is done, partly or later, not %q", row, status))
+		case status != "later" && len(held) == 0:
+			out = append(out, fmt.Sprintf("docs/commands.md: %s is %s, and no test is named", row, status))
+		}
+		for _, h := range held {
+			if !t.hasTest(h[1]) {
+				out = append(out, fmt.Sprintf("docs/commands.md: %s names %s, which is no test", row, h[1]))
+			}
+		}
+	}
+	return out
+}
+
+// hasTest reports whether a test of that name exists.
+func (t *tree) hasTest(name string) bool {
+	return slices.ContainsFunc(t.code, func(f *goFile) bool { return f.test && strings.Contains(f.src, "func "+name+"(") })
+}
+
 var shFence = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 
 // readme demands that the commands the README shows are run by scripts/smoke.sh. What a line says after # is for the reader; a
@@ -223,6 +255,7 @@ func TestLinks_in_documents_lead_somewhere(t *testing.T)              { t.Parall
 func TestDocuments_named_in_comments_exist(t *testing.T)              { t.Parallel(); hold(t, comments) }
 func TestThe_architecture_describes_every_folder(t *testing.T)        { t.Parallel(); hold(t, architecture) }
 func TestThe_tree_speaks_of_the_project_alone(t *testing.T)           { t.Parallel(); hold(t, ownTraces) }
+func TestThe_command_table_names_its_tests(t *testing.T)              { t.Parallel(); hold(t, commandTable) }
 func TestWhat_the_README_shows_is_run_by_the_smoke_test(t *testing.T) { t.Parallel(); hold(t, readme) }
 
 func TestEach_rule_about_documents_notices_its_breach(t *testing.T) {
@@ -251,6 +284,10 @@ func TestEach_rule_about_documents_notices_its_breach(t *testing.T) {
 		{"a machine's path", "one machine", ownTraces, map[string]string{"a.md": "see /" + "root/x"}},
 		{"a path that only looks like one", "", ownTraces, map[string]string{"a.md": "see docs/work/x and https://x.org/home/x"}},
 		{"a path outside", "outside the repository", ownTraces, map[string]string{"a.md": "see ../" + "shared/spec/01"}},
+		{"a claim without a test", "no test is named", commandTable, map[string]string{"docs/commands.md": "| c | status | held by |\n|---|---|---|\n| A | done | |\n"}},
+		{"a claim with a test that is none", "is no test", commandTable, map[string]string{"docs/commands.md": "| c | status | held by |\n|---|---|---|\n| A | done | `TestA` |\n"}},
+		{"a claim with its test", "", commandTable, map[string]string{"docs/commands.md": "| c | status | held by |\n|---|---|---|\n| A | done | `TestA` |\n", "run/a_test.go": "package run\nfunc TestA(t T) {}\n"}},
+		{"a status that is none", "not \"soon\"", commandTable, map[string]string{"docs/commands.md": "| c | status | held by |\n|---|---|---|\n| A | soon | |\n"}},
 		{"a command that is not tried", "does not run", readme, map[string]string{"README.md": "```sh\nrkat run x\n```\n", "scripts/smoke.sh": "rkat run y"}},
 		{"a command that is tried", "", readme, map[string]string{"README.md": "```sh\nrkat run x  # so\n# note\nrkat z  # needs a model\n```\n", "scripts/smoke.sh": "try 'rkat run x'"}},
 		{"a README without commands", "shows no command", readme, map[string]string{"README.md": "words"}},

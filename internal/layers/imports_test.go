@@ -69,7 +69,7 @@ var layers = []layer{
 	{pkg: "store/postgres", band: promise, may: join(vocabulary, []string{"store"}),
 		vendors: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, why: whyAdapter},
 	{pkg: "store/*", band: promise, may: join(vocabulary, []string{"store"}), why: whyAdapter},
-	{pkg: "llm", band: promise, may: vocabulary, why: whyContract},
+	{pkg: "llm", band: promise, may: join(vocabulary, []string{"internal/sse"}), why: whyContract},
 	{pkg: "llm/llmtest", band: promise, may: join(vocabulary, []string{"llm"}), why: whySuite},
 	{pkg: "llm/catalog", band: promise, may: join(vocabulary, []string{"llm"}), why: "the catalogue is data about models; who answers for them is wired in by the root"},
 	{pkg: "llm/*", band: promise, may: join(vocabulary, []string{"llm", "llm/catalog", "internal/sse"}), why: whyAdapter},
