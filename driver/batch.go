@@ -1,0 +1,141 @@
+package driver
+
+import (
+	"slices"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// batch folds what was staged into one write. Of a row that several steps changed only the last is written.
+func (s *Staged) batch() (*store.Batch, error) {
+	b := &store.Batch{Session: s.state.Session, Term: s.d.lease.Term, From: s.d.state.Version, To: s.state.Version,
+		Head: head(s.state)}
+	open := make([]run.Directive, 0, 1)
+	for _, d := range s.state.Open.All() {
+		if d.Kind != run.RunTool {
+			open = append(open, d)
+		}
+	}
+	var err error
+	if b.Control, err = encode("session", controlRecord{format, s.state.Control, open}); err != nil {
+		return nil, err
+	}
+	for _, c := range s.commits {
+		if err := s.fold(b, c); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (s *Staged) fold(b *store.Batch, c machine.Commit) error {
+	if c.Profile {
+		data, err := encode("profile", profileRecord{format, *c.Next.Profile})
+		if err != nil {
+			return err
+		}
+		b.Values = append(b.Values, store.Value{Name: profileValue, Data: data})
+	}
+	for _, i := range c.Inputs {
+		body, err := encode("input", inputRecord{format, i.Item, i.Ended})
+		if err != nil {
+			return err
+		}
+		put(&b.Inputs, store.InputRow{ID: i.Item.ID, Key: i.Item.Key, Seq: i.Item.Seq, Live: i.Ended == nil, Body: body},
+			func(r store.InputRow) bool { return r.ID == i.Item.ID })
+	}
+	for _, d := range c.Opened {
+		if err := effect(b, d, true, ""); err != nil {
+			return err
+		}
+	}
+	for _, d := range c.Closed {
+		if err := effect(b, d.Directive, false, d.Outcome); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Rows {
+		row, err := encodeRow(r)
+		if err != nil {
+			return err
+		}
+		b.Messages = append(b.Messages, row)
+	}
+	for _, f := range c.Facts {
+		row, err := encodeEvent(f)
+		if err != nil {
+			return err
+		}
+		b.Events = append(b.Events, row)
+	}
+	for _, r := range c.Receipts {
+		body, err := encode("receipt", receiptRecord{format, r})
+		if err != nil {
+			return err
+		}
+		b.Receipts = append(b.Receipts, store.ReceiptRow{Run: r.Run, Sequence: r.Sequence, Body: body})
+	}
+	return nil
+}
+
+// effect adds a ledger row. Model calls have none: they stand in the control column while they are open, and nobody asks for
+// them afterwards.
+func effect(b *store.Batch, d run.Directive, open bool, outcome string) error {
+	if d.Kind == run.CallModel || d.Kind == run.ApplyRun {
+		return nil
+	}
+	body, err := encode("effect", effectRecord{format, d, outcome})
+	if err != nil {
+		return err
+	}
+	put(&b.Effects, store.EffectRow{ID: d.ID, Open: open, Kind: d.Kind.String(), Run: d.Run, Body: body},
+		func(r store.EffectRow) bool { return r.ID == d.ID })
+	return nil
+}
+
+func put[R any](rows *[]R, row R, same func(R) bool) {
+	if n := slices.IndexFunc(*rows, same); n >= 0 {
+		(*rows)[n] = row
+		return
+	}
+	*rows = append(*rows, row)
+}
+
+func head(s machine.State) store.Head {
+	h := store.Head{Created: s.Created, Updated: s.Updated, Phase: s.Lifecycle.Phase.String(), Title: s.Title, Messages: s.Message,
+		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Run() != ""}
+	if s.Profile != nil {
+		h.Model, h.Workspace = s.Profile.Model, s.Profile.Workspace
+	}
+	return h
+}
+
+// finished lists the inputs that ended in these commits.
+func finished(commits []machine.Commit) map[id.Input]machine.InputChange {
+	var out map[id.Input]machine.InputChange
+	for _, c := range commits {
+		for _, i := range c.Inputs {
+			if i.Ended == nil {
+				continue
+			}
+			if out == nil {
+				out = map[id.Input]machine.InputChange{}
+			}
+			out[i.Item.ID] = i
+		}
+	}
+	return out
+}
+
+// rows lists the transcript rows of these commits.
+func rows(commits []machine.Commit) []transcript.Row {
+	var out []transcript.Row
+	for _, c := range commits {
+		out = append(out, c.Rows...)
+	}
+	return out
+}

@@ -1,0 +1,17 @@
+// Package driver makes decisions durable: it stages steps of the machine, writes them as one batch, and only then lets them count.
+//
+//	          Stage                Step, Step, …                  Commit
+//	current ─────────▶ staged ─────────────────────▶ staged ───────────────▶ current
+//	                     │                              │ any error
+//	                     └────────── dropped ◀──────────┘
+//
+// What Commit returned, and what the driver's state is afterwards:
+//
+//	nil            the batch is durable, and current is what was staged
+//	ErrUnknown     it may be durable: current is still the old state. Reload, then stage the same events again: each is idempotent
+//	ErrConflict    the stored version is another one. Reload
+//	ErrFenced      somebody else owns the session. The driver is of no more use
+//	other          it is not durable. Commit may be called again
+//
+// A driver belongs to one goroutine at a time, the drainer of the session's mailbox. Only Transcript may be called beside it.
+package driver

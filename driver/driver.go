@@ -1,0 +1,175 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// Driver holds one live session: its lease, its current state, and its transcript once somebody has read it.
+type Driver struct {
+	store store.Store
+	lease store.Lease
+	state machine.State
+	cache cache
+}
+
+// Open loads a session under a lease that the caller holds and goes on holding. A session to which nothing was ever committed
+// opens as not registered.
+func Open(ctx context.Context, st store.Store, lease store.Lease) (*Driver, error) {
+	d := &Driver{store: st, lease: lease}
+	d.cache.read = func(ctx context.Context) ([]transcript.Row, error) {
+		return Reader{st}.Transcript(ctx, lease.Session, 1, 0)
+	}
+	return d, d.Reload(ctx)
+}
+
+// Reload makes what is stored current. What belongs to the process alone (Transient) is kept: the process is the same.
+func (d *Driver) Reload(ctx context.Context) error {
+	l, err := d.store.Load(ctx, d.lease.Session)
+	if errors.Is(err, store.ErrNotFound) {
+		d.state = machine.State{Session: d.lease.Session, Transient: d.state.Transient}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("load session %s: %w", d.lease.Session, err)
+	}
+	st, err := decodeState(d.lease.Session, l)
+	if err != nil {
+		return fmt.Errorf("load session %s: %w", d.lease.Session, err)
+	}
+	st.Transient = d.state.Transient
+	d.state = st
+	d.cache.forget()
+	return nil
+}
+
+// State returns the current state: what is durable, and what belongs to this process.
+func (d *Driver) State() machine.State { return d.state }
+
+// Lease returns the lease the driver writes under.
+func (d *Driver) Lease() store.Lease { return d.lease }
+
+// Transcript returns the rows before message upto. May be called beside everything else; the slice is not to be changed.
+func (d *Driver) Transcript(ctx context.Context, upto int) ([]transcript.Row, error) {
+	return d.cache.before(ctx, upto)
+}
+
+// Staged is a sequence of steps that do not count yet.
+type Staged struct {
+	d       *Driver
+	state   machine.State
+	commits []machine.Commit
+}
+
+// Stage begins a sequence on the current state.
+func (d *Driver) Stage() *Staged { return &Staged{d: d, state: d.state} }
+
+// State returns the state after the steps so far.
+func (s *Staged) State() machine.State { return s.state }
+
+// Changed reports whether there is anything to write.
+func (s *Staged) Changed() bool { return s.state.Version != s.d.state.Version }
+
+// Step adds a step. A refusal, or a failed look-up, leaves the sequence as it was. minted says of a Submit that its id was made for
+// this very call, so that no ended input can have it.
+func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minted bool) (machine.Commit, error) {
+	if in, ok := ev.(machine.Submit); ok && !minted && in.Prior == nil {
+		prior, err := s.prior(ctx, in)
+		if err != nil {
+			return machine.Commit{}, err
+		}
+		in.Prior = prior
+		ev = in
+	}
+	c, err := machine.Step(s.state, at, ev)
+	if err != nil {
+		return c, err
+	}
+	s.state = c.Next
+	if c.From != c.Next.Version {
+		s.commits = append(s.commits, c)
+	}
+	return c, nil
+}
+
+// prior looks for an ended input of the same id or key: in this very sequence, then in the store. A live one is in the state.
+func (s *Staged) prior(ctx context.Context, in machine.Submit) (*machine.Prior, error) {
+	key := in.Key
+	if key == "" {
+		key = string(in.ID)
+	}
+	if _, live := s.state.Inbox.Find(in.ID, key); live {
+		return nil, nil
+	}
+	for _, i := range finished(s.commits) {
+		if i.Item.ID == in.ID || i.Item.Key == key {
+			return &machine.Prior{Input: i.Item.ID}, nil
+		}
+	}
+	if s.d.state.Version == 0 {
+		return nil, nil
+	}
+	row, err := s.d.store.Input(ctx, s.state.Session, key)
+	if errors.Is(err, store.ErrNotFound) {
+		row, err = s.d.store.InputByID(ctx, s.state.Session, in.ID)
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look up input %s: %w", in.ID, err)
+	}
+	return &machine.Prior{Input: row.ID}, nil
+}
+
+// Told is what others learn of a commit.
+type Told struct {
+	Events []event.Event // complete with their texts
+	Ended  map[id.Input]machine.InputChange
+}
+
+// Commit writes the sequence as one batch and makes it current. With nothing to write it only takes over what belongs to this
+// process; that proves nothing about the lease. For its errors see the package comment.
+func (s *Staged) Commit(ctx context.Context) (Told, error) {
+	if !s.Changed() {
+		s.d.state = s.state
+		return Told{}, nil
+	}
+	b, err := s.batch()
+	if err != nil {
+		return Told{}, err
+	}
+	if err := s.d.store.Commit(ctx, b); err != nil {
+		return Told{}, fmt.Errorf("commit session %s at version %d: %w", s.state.Session, b.To, err)
+	}
+	s.d.state = s.state
+	s.d.cache.add(rows(s.commits))
+	told := Told{Ended: finished(s.commits)}
+	for _, c := range s.commits {
+		for _, f := range c.Facts {
+			told.Events = append(told.Events, complete(f, func(p transcript.Position) (transcript.Row, bool) { return s.d.row(ctx, p) }))
+		}
+	}
+	return told, nil
+}
+
+// row finds a committed row: at hand, or for an outcome that was held over a restart in the store. If the store fails now the event
+// goes out without its text; whoever reads it by its cursor gets it whole.
+func (d *Driver) row(ctx context.Context, p transcript.Position) (transcript.Row, bool) {
+	if r, ok := d.cache.at(p); ok {
+		return r, true
+	}
+	rows, err := Reader{d.store}.Transcript(ctx, d.lease.Session, p.Message, p.Message+1)
+	if err != nil || p.Ordinal >= len(rows) {
+		return transcript.Row{}, false
+	}
+	return rows[p.Ordinal], true
+}

@@ -1,0 +1,49 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Encode returns the JSON of a payload without its type, which is stored beside it.
+func Encode(p Payload) ([]byte, error) { return json.Marshal(p) }
+
+var decoders = map[string]func([]byte) (Payload, error){
+	"session_registered":       decode[SessionRegistered],
+	"input_accepted":           decode[InputAccepted],
+	"input_ended":              decode[InputEnded],
+	"run_started":              decode[RunStarted],
+	"steered":                  decode[Steered],
+	"turn_started":             decode[TurnStarted],
+	"text_delta":               decode[TextDelta],
+	"reasoning_delta":          decode[ReasoningDelta],
+	"attempt_voided":           decode[AttemptVoided],
+	"text_complete":            decode[TextComplete],
+	"tool_call_requested":      decode[ToolCallRequested],
+	"tool_execution_started":   decode[ToolExecutionStarted],
+	"tool_execution_completed": decode[ToolExecutionCompleted],
+	"retrying":                 decode[Retrying],
+	"resumed":                  decode[Resumed],
+	"turn_completed":           decode[TurnCompleted],
+	"run_completed":            decode[RunCompleted],
+	"run_failed":               decode[RunFailed],
+	"session_stopped":          decode[SessionStopped],
+	"stream_truncated":         decode[Gap],
+}
+
+// Decode reads what Encode wrote.
+func Decode(typ string, data []byte) (Payload, error) {
+	d, ok := decoders[typ]
+	if !ok {
+		return nil, fmt.Errorf("event: unknown type %q", typ)
+	}
+	return d(data)
+}
+
+func decode[P Payload](data []byte) (Payload, error) {
+	var p P
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("event: decode %s: %w", p.Type(), err)
+	}
+	return p, nil
+}
