@@ -103,3 +103,10 @@ type Effect struct {
 	Open    bool      `json:"open"`
 	Outcome string    `json:"outcome,omitempty"` // ok, error, or a result code
 }
+
+// ListSessions asks for sessions, latest first.
+type ListSessions struct {
+	Limit     int    // 0: 100
+	Offset    int    // how many to leave out
+	Workspace string // only those of this folder; empty: all
+}
