@@ -1,0 +1,187 @@
+// Package sqlite keeps sessions in one SQLite file: the embedded default.
+//
+// # Who does what
+//
+//	callers ──► requests ──► writer: one goroutine, one connection, many requests in one transaction, one sync
+//	callers ──► readers: a few read-only connections, each lent to one call at a time
+//	              writer ──► checkpointer: one goroutine, one connection, asleep while nothing is written
+//
+// The file is in WAL mode with synchronous=FULL: a transaction is one sync of the log, and the group shares it. Everything that is
+// checked (lease, term, version) is checked against the rows inside the transaction, so several processes may share the file.
+//
+// # When something fails
+//
+//	a request is refused     its neighbours in the group do not notice: nothing was written for it
+//	a statement fails        the group is rolled back and goes on without the request that broke
+//	no space, I/O in a group the group is rolled back and each request is tried alone
+//	COMMIT fails             no space, locked, read-only: not written. Anything else: ErrUnknown, and the connection is replaced
+//	a caller leaves          what was handed over is carried through; Load of that session waits for it
+//	a checkpoint fails       the log grows, nothing is lost; tried again after the next write, shown by Stats
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/store"
+)
+
+// Options says where the store is. The zero value of everything but Path is a good choice.
+type Options struct {
+	Path    string        // the database file; its folder is created if it is missing
+	Readers int           // how many reads go on at the same time; 0: 4
+	Wait    time.Duration // how long to wait for a lock of another process; 0: 10 s
+
+	maxPages int64 // for tests of a full disk: a bound on the size of the file; 0: none
+}
+
+// Store is a store.Store. Make one with Open.
+type Store struct {
+	path     string
+	options  Options
+	mu       sync.RWMutex // held for reading while a request is handed over
+	closed   bool
+	requests chan *request
+	written  chan struct{} // to the checkpointer: there is something to do
+	drained  chan struct{} // closed by the writer when it ends
+	writer   *writer
+	readers  *readers
+	wg       sync.WaitGroup // writer and checkpointer
+
+	leftMu sync.Mutex
+	left   map[id.Session][]*request // commits whose caller has left
+
+	checkpoints checkpointer
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store, creating the file (0600) and its folder (0700) if need be, and bringing the schema up to date. Errors wrap
+// ErrReadOnly, ErrFull, ErrCorrupt, ErrFuture or ErrBusy. A file that is refused is left as it was.
+func Open(ctx context.Context, o Options) (_ *Store, err error) {
+	const doing = "open the session store"
+	if err := ctx.Err(); err != nil {
+		return nil, explain(o.Path, doing, err)
+	}
+	if o.Readers <= 0 {
+		o.Readers = 4
+	}
+	if o.Wait <= 0 {
+		o.Wait = 10 * time.Second
+	}
+	if o.Path, err = filepath.Abs(o.Path); err != nil {
+		return nil, explain(o.Path, doing, err)
+	}
+	if err := create(o.Path); err != nil {
+		return nil, explain(o.Path, doing, err)
+	}
+	s := &Store{path: o.Path, options: o, requests: make(chan *request, groupLimit), written: make(chan struct{}, 1), drained: make(chan struct{}),
+		left: map[id.Session][]*request{}}
+	s.readers = newReaders(o)
+	if s.writer, err = s.openWriter(); err != nil {
+		return nil, errors.Join(explain(o.Path, doing, err), s.readers.close())
+	}
+	s.wg.Go(s.write)
+	s.wg.Go(s.checkpoint)
+	return s, nil
+}
+
+// createMu keeps a file that is being made from being opened in between: closing any descriptor of a file gives up all locks that
+// the process holds on it.
+var createMu sync.Mutex
+
+// create makes the folder and the file if they are missing, with modes that keep others out.
+func create(path string) error {
+	createMu.Lock()
+	defer createMu.Unlock()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// openWriter makes the writer's connection: file inspected read-only first, then in WAL mode and with the current schema.
+func (s *Store) openWriter() (*writer, error) {
+	r, err := s.readers.borrow(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	state, err := stand(r)
+	s.readers.giveBack(r)
+	if err != nil {
+		return nil, err
+	}
+	current, err := state.current()
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.openConn(true)
+	if err != nil {
+		return nil, err
+	}
+	if !current {
+		if err := migrate(c); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+	}
+	return &writer{conn: c}, nil
+}
+
+// openConn makes a connection that writes. Only the writer's waits for locks: a checkpoint never does.
+func (s *Store) openConn(writes bool) (*conn, error) {
+	wait := int64(0)
+	if writes {
+		wait = s.options.Wait.Milliseconds()
+	}
+	c, err := connect(s.path, readWrite, wait)
+	if err != nil {
+		return nil, err
+	}
+	set := "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=67108864;"
+	if s.options.maxPages > 0 {
+		set += fmt.Sprintf("PRAGMA max_page_count=%d", s.options.maxPages)
+	}
+	if err := enterWAL(c); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	if err := c.script(set); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+// Path returns the absolute path of the file.
+func (s *Store) Path() string { return s.path }
+
+// Close implements store.Store. When the last process closes the file, the log is folded into it and removed.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return fmt.Errorf("close the session store (%s): %w", s.path, store.ErrClosed)
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.requests)
+	s.wg.Wait()
+	err := s.readers.close()
+	for _, c := range []*conn{s.checkpoints.conn, s.writer.conn} { // the writer's last: it folds the log
+		if c != nil {
+			err = errors.Join(err, c.close())
+		}
+	}
+	return explain(s.path, "close the session store", err)
+}
