@@ -160,7 +160,7 @@ func unmet[S, E any](guards []Guard[S, E], s S, e E) string {
 // Diagram returns the table as a Mermaid state diagram.
 func (t *Table[P, K, S, E]) Diagram() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%%%% generated from the table of region %s: go generate ./machine\nstateDiagram-v2\n", t.Region)
+	fmt.Fprintf(&b, "%%%% generated from the table of region %s: go test ./machine -update\nstateDiagram-v2\n", t.Region)
 	fmt.Fprintf(&b, "    [*] --> %s\n", t.Phases[0])
 	for _, r := range t.Rules {
 		for _, p := range r.From {
@@ -196,16 +196,5 @@ func (t *Table[P, K, S, E]) Refusals() []string {
 		}
 	}
 	slices.Sort(out)
-	return out
-}
-
-// Uncovered returns the rules that none of the given (phase, event) steps has used; tests keep it empty.
-func (t *Table[P, K, S, E]) Uncovered(used func(r *Rule[P, K, S, E]) bool) []string {
-	var out []string
-	for i := range t.Rules {
-		if r := &t.Rules[i]; !used(r) {
-			out = append(out, fmt.Sprintf("rule %d: %s", i, t.Events[r.On]))
-		}
-	}
 	return out
 }

@@ -1,0 +1,173 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/operation"
+	"github.com/meerkat-go/meerkat/machine/turn"
+	"github.com/meerkat-go/meerkat/run"
+)
+
+// Check says what is wrong with a state between two steps: nil, or joined errors that each begin with the number of a rule of
+// docs/rules.md. It is for tests, simulations and doctors; Step does not need it.
+func Check(s State) error {
+	var f findings
+	f.lifecycle(s)
+	f.turn(s)
+	f.ledger(s)
+	f.round(s)
+	f.inbox(s)
+	return errors.Join(f...)
+}
+
+type findings []error
+
+// want notes a breach of a rule unless ok.
+func (f *findings) want(ok bool, rule, format string, args ...any) {
+	if !ok {
+		*f = append(*f, fmt.Errorf(rule+": "+format, args...))
+	}
+}
+
+func (f *findings) lifecycle(s State) {
+	l := s.Lifecycle
+	f.want((l.Phase == lifecycle.Running) == (l.Run != ""), "R30", "phase %s with run %q", l.Phase, l.Run)
+	f.want(!l.Stopping || l.Phase == lifecycle.Running, "R43", "stopping in phase %s", l.Phase)
+	if l.Phase == lifecycle.Stopped || l.Phase == lifecycle.Unregistered {
+		f.want(s.Inbox.Len() == 0, "R43", "%d inputs live in phase %s", s.Inbox.Len(), l.Phase)
+		f.want(s.Transient.Placement == Placement{}, "R43", "placed in phase %s", l.Phase)
+	}
+}
+
+func (f *findings) turn(s State) {
+	t, running := s.Turn, s.Lifecycle.Phase == lifecycle.Running
+	f.want(t.Phase != turn.DrainingBoundary, "R51", "at rest in phase %s", t.Phase)
+	active := t.Phase != turn.Ready && !t.Phase.Terminal()
+	f.want(active == running, "R30", "turn %s while the session is %s", t.Phase, s.Lifecycle.Phase)
+	f.want(!running || t.Run == s.Lifecycle.Run, "R30", "turn of run %q while %q is bound", t.Run, s.Lifecycle.Run)
+	f.want(!t.Cancel || running, "R42", "a cancel without a run")
+	f.want((t.Pending > 0) == (t.Phase == turn.WaitingForOps), "R51", "%d calls pending in phase %s", t.Pending, t.Phase)
+	f.want(t.Resumes >= 0 && t.Resumes <= MaxResumes, "R04", "resumed %d times", t.Resumes)
+	limit := (&step{s: s}).maxRounds()
+	replying := t.Phase == turn.CallingLlm || t.Phase == turn.ErrorRecovery
+	f.want(t.Round <= limit && !(replying && t.Round == limit), "R51", "round %d of at most %d in phase %s", t.Round, limit, t.Phase)
+	switch t.Phase {
+	case turn.CallingLlm, turn.ErrorRecovery, turn.ApplyingPrimitive:
+		f.want(s.Tail == TailPending, "R37", "phase %s, and the transcript waits for no reply", t.Phase)
+	case turn.WaitingForOps:
+		f.want(s.Tail == TailReply, "R37", "calls are out, and the transcript does not end with a reply")
+	case turn.Ready, turn.DrainingBoundary, turn.Completed, turn.Failed, turn.Cancelled:
+	}
+}
+
+// ledger: what is open belongs to the bound run and is what its phase waits for (R51). An active run waits for something.
+func (f *findings) ledger(s State) {
+	var open [run.ApplyRun + 1]int
+	for key, d := range s.Open.All() {
+		open[d.Kind]++
+		f.want(key == d.ID && d.ID.Version <= s.Version, "R20", "entry %s has id %s at version %d", key, d.ID, s.Version)
+		f.want(d.Run == s.Lifecycle.Run, "R36", "entry %s of run %q is open while %q is bound", key, d.Run, s.Lifecycle.Run)
+		f.want(d.Attempt >= 1, "R04", "entry %s has attempt %d", key, d.Attempt)
+		switch d.Kind {
+		case run.CallModel:
+			f.want(d.Attempt == s.Turn.Attempt, "R10", "entry %s has attempt %d, the turn %d", key, d.Attempt, s.Turn.Attempt)
+			f.want(d.Round == s.Turn.Round, "R51", "entry %s is of round %d, the turn in %d", key, d.Round, s.Turn.Round)
+			f.want(d.Upto == s.Message+1, "R08", "entry %s is pinned to %d, the transcript ends before %d", key, d.Upto, s.Message+1)
+		case run.RunTool:
+			f.want(d.Round == s.Turn.Round-1, "R51", "call %s is of round %d, the turn in %d", key, d.Round, s.Turn.Round-1)
+			f.want(d.At.Message == s.Message, "R07", "call %s has place %v, reserved is message %d", key, d.At, s.Message)
+			f.attempts(d)
+		case run.ApplyRun:
+			f.want(d.Upto == s.Message+1, "R08", "entry %s is pinned to %d, the transcript ends before %d", key, d.Upto, s.Message+1)
+			f.attempts(d)
+		}
+	}
+	var due [run.ApplyRun + 1]int
+	switch s.Turn.Phase {
+	case turn.ApplyingPrimitive:
+		due[run.ApplyRun] = 1
+	case turn.CallingLlm, turn.ErrorRecovery:
+		due[run.CallModel] = 1
+	case turn.WaitingForOps:
+		due[run.RunTool] = s.Turn.Pending
+	case turn.Ready, turn.DrainingBoundary, turn.Completed, turn.Failed, turn.Cancelled:
+	}
+	f.want(open == due, "R51", "open by kind %v, phase %s waits for %v", open[1:], s.Turn.Phase, due[1:])
+}
+
+func (f *findings) attempts(d run.Directive) {
+	most := 1
+	if d.Class.Repeatable() {
+		most = operation.MaxAttempts
+	}
+	rule := "R04"
+	if !d.Class.Repeatable() {
+		rule = "R35"
+	}
+	f.want(d.Attempt <= most, rule, "entry %s of class %s is at attempt %d", d.ID, d.Class, d.Attempt)
+}
+
+// round: the calls of the round are told up to the first that is out; those beyond it are out or held (R52).
+func (f *findings) round(s State) {
+	if s.Turn.Phase != turn.WaitingForOps {
+		f.want(len(s.Held) == 0 && s.Told == 0, "R52", "%d outcomes held and %d told in phase %s", len(s.Held), s.Told, s.Turn.Phase)
+		return
+	}
+	n := s.Told + len(s.Held) + s.Turn.Pending
+	where := make([]string, max(n, 0))
+	note := func(ordinal int, what string) {
+		ok := ordinal >= s.Told && ordinal < n && where[ordinal] == ""
+		f.want(ok, "R52", "ordinal %d is %s, of %d calls with %d told", ordinal, what, n, s.Told)
+		if ok {
+			where[ordinal] = what
+		}
+	}
+	for _, d := range s.Open.All() {
+		note(d.At.Ordinal, "out")
+	}
+	for i, h := range s.Held {
+		note(h.Ordinal, "held")
+		f.want(i == 0 || s.Held[i-1].Ordinal < h.Ordinal, "R52", "outcomes held in disorder")
+	}
+	f.want(s.Told < n && where[s.Told] == "out", "R52", "outcome %d is held although all before it are told", s.Told)
+}
+
+func (f *findings) inbox(s State) {
+	staged, alone := 0, false
+	for i := range s.Inbox.All() {
+		f.want(i.Seq >= 1 && i.Seq <= s.Seq, "R33", "input %s has seq %d of %d", i.ID, i.Seq, s.Seq)
+		byID, ok := s.Inbox.Find(i.ID, "")
+		f.want(ok && byID.Seq == i.Seq, "R33", "id %s leads to another input", i.ID)
+		byKey, ok := s.Inbox.Find("", i.Key)
+		f.want(ok && byKey.Seq == i.Seq, "R33", "key %s leads to another input", i.Key)
+		switch i.Phase {
+		case inbox.Queued:
+			f.want(i.Run == "", "R31", "input %s waits and has run %s", i.ID, i.Run)
+			f.want(i.Continue || len(i.Content) > 0, "R31", "input %s waits and has no content", i.ID)
+		case inbox.Staged:
+			staged++
+			alone = alone || i.Continue
+			f.want(i.Run == s.Lifecycle.Run, "R31", "input %s is part of run %q while %q is bound", i.ID, i.Run, s.Lifecycle.Run)
+			f.want(i.Content == nil, "R31", "input %s is staged and its content stands twice", i.ID)
+		case inbox.Absent, inbox.Consumed, inbox.Abandoned:
+			f.want(false, "R31", "input %s is live and %s", i.ID, i.Phase)
+		}
+	}
+	f.want((staged > 0) == (s.Lifecycle.Run != ""), "R31", "%d inputs staged, run %q bound", staged, s.Lifecycle.Run)
+	f.want(!alone || staged == 1, "R31", "a continuation shares its run with %d inputs", staged-1)
+	if s.Lifecycle.Phase == lifecycle.Idle && s.Attached() {
+		f.want(s.Inbox.Len() == 0, "R51", "%d inputs wait while an executor is idle", s.Inbox.Len())
+	}
+}
+
+func live(s State) map[id.Input]inbox.Item {
+	m := make(map[id.Input]inbox.Item, s.Inbox.Len())
+	for i := range s.Inbox.All() {
+		m[i.ID] = i
+	}
+	return m
+}
