@@ -1,0 +1,186 @@
+// Package agent is our own executor: it takes directives, calls models and tools, and reports.
+//
+// It holds no state of a run and knows nothing of rounds, barriers or ends. What is to be done next is what the session hands out
+// next. Concurrency limits, time limits and streaming are its own affair.
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meerkat-go/meerkat/executor"
+	"github.com/meerkat-go/meerkat/llm"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/tool"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// Executor carries runs out at the finest grain: one report for each model call and each tool call.
+type Executor struct {
+	Models llm.Source
+	// Tools returns what a session of this profile may use. It is asked once per activation; the registry may be shared.
+	Tools func(run.Profile) (*tool.Registry, error)
+	// Parallel bounds the tool calls of one session that run at once; 0: 10.
+	Parallel int
+}
+
+// Profile implements executor.Executor.
+func (e *Executor) Profile() executor.Profile { return executor.Profile{Grain: run.Fine} }
+
+// Apply implements executor.Executor: it carries out what is open until nothing is.
+func (e *Executor) Apply(ctx context.Context, _ executor.Run, b executor.Bindings) error {
+	registry, err := e.Tools(b.Profile)
+	if err != nil {
+		return fmt.Errorf("tools of preset %q: %w", b.Profile.Tools, err)
+	}
+	parallel := e.Parallel
+	if parallel <= 0 {
+		parallel = 10
+	}
+	w := &worker{executor: e, bindings: b, registry: registry, slots: make(chan struct{}, parallel)}
+	// An answer that cannot be reported ends the activation: its directive stays open for the next one.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for d := range b.Turn.Directives(ctx) {
+		wg.Go(func() {
+			report, err := w.carryOut(ctx, d)
+			if err == nil {
+				err = b.Turn.Report(ctx, report)
+			}
+			if err != nil && !errors.Is(err, executor.ErrStale) {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// worker is one activation.
+type worker struct {
+	executor *Executor
+	bindings executor.Bindings
+	registry *tool.Registry
+	slots    chan struct{}
+}
+
+// carryOut does what a directive asks for. An error means that there is nothing to report: ctx ended, or the directive is not for us.
+func (w *worker) carryOut(ctx context.Context, d run.Directive) (run.Report, error) {
+	switch d.Kind {
+	case run.CallModel:
+		return w.callModel(ctx, d)
+	case run.RunTool:
+		return w.runTool(ctx, d)
+	case run.ApplyRun:
+	}
+	return nil, fmt.Errorf("this executor cannot carry out %s", d.Kind)
+}
+
+func (w *worker) callModel(ctx context.Context, d run.Directive) (run.Report, error) {
+	if err := until(ctx, d.NotBefore); err != nil {
+		return nil, err
+	}
+	reply, err := w.ask(ctx, d)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		w.bindings.Delta(executor.Delta{ID: d.ID, Kind: executor.DeltaRestart})
+		failure := llm.AsError(err)
+		return run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: string(failure.Kind), Message: failure.Error(),
+			Retryable: failure.Kind.Retryable(), RetryAfter: failure.RetryAfter}}, nil
+	}
+	calls := reply.Blocks.ToolUses()
+	intents := make([]run.Intent, len(calls))
+	for n, c := range calls {
+		class, refusal := w.registry.Check(c.Name, c.Args)
+		intents[n] = run.Intent{Call: c, Class: class, Refusal: refusal}
+	}
+	return run.ModelReplied{ID: d.ID, Reply: reply, Calls: intents}, nil
+}
+
+// until waits for a time: the delay of a retry is data, and whoever carries the attempt out keeps it.
+func until(ctx context.Context, at time.Time) error {
+	wait := time.Until(at)
+	if at.IsZero() || wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// ask makes one model call.
+func (w *worker) ask(ctx context.Context, d run.Directive) (transcript.Assistant, error) {
+	var none transcript.Assistant
+	model, info, err := w.executor.Models.Model(ctx, w.bindings.Profile.Model)
+	if err != nil {
+		return none, err
+	}
+	rows, err := w.bindings.Transcript(ctx, d.Upto)
+	if err != nil {
+		return none, fmt.Errorf("read the transcript: %w", err)
+	}
+	req := llm.Request{Model: strings.TrimPrefix(info.Name, info.Provider+"/"), Rows: rows, Tools: w.offered(), MaxOutput: w.bindings.Profile.MaxOutput,
+		ID: fmt.Sprintf("%s/%d", d.ID, d.Attempt)}
+	reply, err := llm.Collect(model.Stream(ctx, req), func(p llm.Part) {
+		switch p := p.(type) {
+		case llm.TextPart:
+			w.bindings.Delta(executor.Delta{ID: d.ID, Kind: executor.DeltaText, Text: p.Text})
+		case llm.ReasoningPart:
+			if p.Text != "" {
+				w.bindings.Delta(executor.Delta{ID: d.ID, Kind: executor.DeltaReasoning, Text: p.Text})
+			}
+		case llm.CallPart, llm.UsagePart, llm.Done:
+		}
+	})
+	if err != nil {
+		return none, err
+	}
+	reply.Model = info.Name
+	return reply, nil
+}
+
+func (w *worker) offered() []llm.Tool {
+	specs := w.registry.Specs()
+	out := make([]llm.Tool, len(specs))
+	for n, s := range specs {
+		out[n] = llm.Tool{Name: s.Name, Description: s.Description, Schema: s.Schema}
+	}
+	return out
+}
+
+func (w *worker) runTool(ctx context.Context, d run.Directive) (run.Report, error) {
+	select {
+	case w.slots <- struct{}{}:
+		defer func() { <-w.slots }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	began := time.Now()
+	args := d.Call.Args
+	if len(args) == 0 {
+		args = json.RawMessage("{}")
+	}
+	r, err := w.registry.Run(ctx, tool.Call{ID: d.Call.ID, Name: d.Call.Name, Args: args, Attempt: d.Attempt})
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, tool.ErrOutcomeUnknown):
+		r = tool.Errorf(transcript.ResultOutcomeUnknown, "outcome unknown: %v", err)
+	case err != nil:
+		r = tool.Errorf(transcript.ResultFailed, "%v", err)
+	}
+	return run.ToolSettled{ID: d.ID, Duration: time.Since(began), Result: transcript.ToolResult{Content: r.Content, IsError: r.IsError, Code: r.Code}}, nil
+}

@@ -1,0 +1,264 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/meerkat-go/meerkat/driver"
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/executor"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/fsm"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/run"
+)
+
+// activation is one executor at work on one run.
+type activation struct {
+	session *session
+	run     id.Run
+	driver  *driver.Driver
+	cancel  context.CancelFunc
+	given   map[id.Effect]int // attempt handed out, by id; the drainer's
+	grace   *time.Timer       // runs once it is cancelled; the drainer's
+
+	mu    sync.Mutex
+	queue []run.Directive
+	over  bool          // nothing is open: the iterator may end
+	wake  chan struct{} // holds one
+}
+
+// reconcile makes the world follow the state. It looks at what is, not at what changed.
+func (s *session) reconcile() {
+	st := s.driver.State()
+	if s.live != nil && s.live.run != st.Run() {
+		s.letGo()
+	}
+	switch {
+	case st.Run() == "" || st.Open.Len() == 0:
+		if s.live != nil {
+			s.live.end()
+		}
+		if s.live == nil && st.Lifecycle.Phase == lifecycle.Stopped {
+			s.tellQuiet()
+		}
+		return
+	case s.host.closing.Load():
+		return
+	case s.host.config.Now().UnixNano() >= s.leaseEnds.Load():
+		return // whoever renews it looks again
+	case s.live == nil && s.executor != nil && st.Attached():
+		s.start(st)
+	}
+	if s.live == nil || s.live.run != st.Run() {
+		return
+	}
+	for eff, d := range st.Open.All() {
+		if s.live.given[eff] < d.Attempt {
+			s.live.given[eff] = d.Attempt
+			s.live.give(d)
+		}
+	}
+}
+
+// letGo cancels an activation whose run is over, and gives it up if it does not return in time.
+func (s *session) letGo() {
+	if s.live.grace != nil {
+		return
+	}
+	a := s.live
+	a.cancel()
+	a.grace = time.AfterFunc(s.host.config.Grace, func() {
+		s.own(func() {
+			if s.live == a {
+				s.live = nil
+				s.host.abandoned.Add(1)
+			}
+		}, nil)
+	})
+}
+
+// own puts a letter of the runtime itself.
+func (s *session) own(local func(), ev machine.Event) {
+	// A session that takes no mail any more has nothing left to reconcile.
+	_ = s.put(&letter{rank: outcomes, own: true, local: local, event: ev})
+}
+
+// start puts the executor to work.
+func (s *session) start(st machine.State) {
+	ctx, cancel := context.WithCancel(s.host.work)
+	a := &activation{session: s, run: st.Run(), driver: s.driver, cancel: cancel, given: map[id.Effect]int{},
+		wake: make(chan struct{}, 1)}
+	s.live = a
+	b := executor.Bindings{Turn: a, Transcript: a.driver.Transcript, Delta: a.delta}
+	if st.Profile != nil {
+		b.Profile = *st.Profile
+	}
+	ex := s.executor
+	s.host.activations.add()
+	go func() {
+		defer s.host.activations.done()
+		err := apply(ctx, ex, executor.Run{Session: s.id, Run: a.run}, b)
+		cancel()
+		s.returned(a, err)
+	}()
+}
+
+// apply runs the executor; a panic is an executor that returned early.
+func apply(ctx context.Context, ex executor.Executor, r executor.Run, b executor.Bindings) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("executor panicked: %v", p)
+		}
+	}()
+	return ex.Apply(ctx, r, b)
+}
+
+// returned clears the activation away. What it was given and did not answer is lost; the drainer says so before it looks again.
+func (s *session) returned(a *activation, err error) {
+	l := &letter{rank: outcomes, own: true}
+	l.local = func() {
+		if s.live != a {
+			return
+		}
+		if a.grace != nil {
+			a.grace.Stop()
+		}
+		s.live = nil
+		if s.driver == nil {
+			return
+		}
+		st := s.driver.State()
+		given := map[id.Effect]bool{}
+		for eff := range st.Open.All() {
+			if a.given[eff] > 0 {
+				given[eff] = true
+			}
+		}
+		if st.Run() == a.run && len(given) > 0 && !s.host.closing.Load() {
+			reason := "the executor returned early"
+			if err != nil {
+				reason = err.Error()
+			}
+			l.event = machine.ExecutorLost{Run: a.run, Given: given, Reason: reason}
+		}
+	}
+	_ = s.put(l) // refused only by a session that has ended, which has nothing left to clear
+}
+
+func (a *activation) give(d run.Directive) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.queue, a.over = append(a.queue, d), false
+	a.signal()
+}
+
+func (a *activation) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+	a.signal()
+}
+
+func (a *activation) signal() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Directives implements executor.Turn.
+func (a *activation) Directives(ctx context.Context) iter.Seq[run.Directive] {
+	return func(yield func(run.Directive) bool) {
+		for ctx.Err() == nil {
+			a.mu.Lock()
+			var d run.Directive
+			some, over := len(a.queue) > 0, a.over
+			if some {
+				d, a.queue = a.queue[0], a.queue[1:]
+			}
+			a.mu.Unlock()
+			switch {
+			case some:
+				if !yield(d) {
+					return
+				}
+				continue
+			case over:
+				return
+			}
+			select {
+			case <-a.wake:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// Report implements executor.Turn. The sender keeps the answer until it is durable or refused, so the mailbox need not.
+func (a *activation) Report(ctx context.Context, r run.Report) error {
+	rank := outcomes
+	switch r.(type) {
+	case run.ModelReplied, run.ModelFailed:
+		rank = work // so that an interrupt beats a reply that waits beside it
+	case run.ToolSettled, run.RunApplied:
+	}
+	for {
+		err := a.post(ctx, &letter{rank: rank, event: machine.Reported{Report: r}})
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fsm.ErrStale), a.session.reasonEnded() != nil:
+			return executor.ErrStale
+		case refused(err):
+			return err
+		}
+		select {
+		case <-time.After(a.session.host.config.StorePause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// post asks, and waits for the answer even if ctx ends: what is on its way to the store is not abandoned.
+func (a *activation) post(ctx context.Context, l *letter) error {
+	if err := ctx.Err(); err != nil {
+		return executor.ErrStale
+	}
+	_, err := a.session.ask(context.WithoutCancel(ctx), l)
+	return err
+}
+
+func refused(err error) bool {
+	var r *machine.Refusal
+	return errors.As(err, &r)
+}
+
+// delta shows a piece of a reply that still streams.
+func (a *activation) delta(d executor.Delta) {
+	st := a.session.snapshot.Load()
+	if st == nil {
+		return
+	}
+	open, ok := st.Open.Get(d.ID)
+	if !ok || open.Run != a.run {
+		return // nobody waits for it any more
+	}
+	e := event.Event{Session: a.session.id, Time: a.session.host.config.Now(), Run: a.run, Round: open.Round}
+	switch d.Kind {
+	case executor.DeltaText:
+		e.Payload = event.TextDelta{Delta: d.Text}
+	case executor.DeltaReasoning:
+		e.Payload = event.ReasoningDelta{Delta: d.Text}
+	case executor.DeltaRestart:
+		e.Payload = event.AttemptVoided{}
+	}
+	a.session.host.config.Feed.Publish(a.session.id, e)
+}

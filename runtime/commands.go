@@ -1,0 +1,283 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/meerkat-go/meerkat/driver"
+	"github.com/meerkat-go/meerkat/executor"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// Registration describes a session that is to exist.
+type Registration struct {
+	Profile *run.Profile // nil: revive or wake an existing session; ErrNotFound if there is none
+	System  string       // system prompt of a new session
+}
+
+// RegisterSession makes a session exist, or revives a stopped one (docs/commands.md). ErrExists: it exists and a profile was given.
+func (h *Host) RegisterSession(ctx context.Context, sid id.Session, r Registration) error {
+	return failed("register", sid, h.register(ctx, sid, r))
+}
+
+func (h *Host) register(ctx context.Context, sid id.Session, r Registration) error {
+	s, err := h.open(ctx, sid, r.Profile != nil)
+	if err != nil {
+		return err
+	}
+	if _, err = s.ask(ctx, &letter{rank: control, event: machine.Register{Profile: r.Profile, System: r.System}}); err != nil {
+		if s.state().Version == 0 {
+			s.discard(err)
+		}
+		return err
+	}
+	if s.state().Attached() {
+		return nil
+	}
+	return s.attachDefault(ctx)
+}
+
+func (s *session) state() machine.State { return *s.snapshot.Load() }
+
+// WakeSession makes a session live in this process: its lease is taken, and an unfinished run goes on. It returns the state then.
+func (h *Host) WakeSession(ctx context.Context, sid id.Session) (machine.State, error) {
+	s, err := h.open(ctx, sid, false)
+	if err != nil {
+		return machine.State{}, failed("wake", sid, err)
+	}
+	return s.state(), nil
+}
+
+// Attachment is the result of EnsureSessionWithExecutor.
+type Attachment uint8
+
+// The results.
+const (
+	Attached Attachment = iota
+	AlreadyAttached
+)
+
+// EnsureSessionWithExecutor wires an executor into a registered session that has none. What waits starts.
+func (h *Host) EnsureSessionWithExecutor(ctx context.Context, sid id.Session, ex executor.Executor) (Attachment, error) {
+	s, err := h.open(ctx, sid, false)
+	if err != nil {
+		return 0, failed("attach executor to", sid, err)
+	}
+	l := h.attachment(ex)
+	l.local = func() {
+		if s.driver != nil && !s.driver.State().Attached() {
+			s.executor = ex
+		}
+	}
+	_, err = s.ask(ctx, l)
+	var r *machine.Refusal
+	if errors.As(err, &r) && r.Guard == machine.GuardAttached {
+		return AlreadyAttached, nil
+	}
+	return Attached, failed("attach executor to", sid, err)
+}
+
+// PrepareBindings puts a session at the place an orchestrator gave it. The same place again is no change; another is ErrNotReady.
+func (h *Host) PrepareBindings(ctx context.Context, sid id.Session, p machine.Placement) error {
+	return failed("bind", sid, h.tell(ctx, sid, machine.Bind{Placement: p}))
+}
+
+// tell opens the session and tells it a control event.
+func (h *Host) tell(ctx context.Context, sid id.Session, ev machine.Event) error {
+	s, err := h.open(ctx, sid, false)
+	if err != nil {
+		return err
+	}
+	_, err = s.ask(ctx, &letter{rank: control, event: ev})
+	return err
+}
+
+// Input is what a session is given to do.
+type Input struct {
+	ID          id.Input // empty: minted
+	Key         string   // idempotency key; empty: the id
+	Lane        inbox.Lane
+	Content     transcript.Blocks
+	Continue    bool
+	RequireIdle bool
+}
+
+// AcceptWithCompletion admits an input. When it returns without an error the input is durable. Duplicate in the verdict says it had
+// been admitted before, under the id given there. store.ErrUnknown: it may be durable; ask again with the same id.
+func (h *Host) AcceptWithCompletion(ctx context.Context, sid id.Session, in Input) (machine.Verdict, error) {
+	v, err := h.accept(ctx, sid, in)
+	return v, failed("submit to", sid, err)
+}
+
+func (h *Host) accept(ctx context.Context, sid id.Session, in Input) (machine.Verdict, error) {
+	s, err := h.open(ctx, sid, false)
+	if err != nil {
+		return machine.Verdict{}, err
+	}
+	minted := in.ID == "" && in.Key == ""
+	if in.ID == "" {
+		in.ID = id.Input(id.New())
+	}
+	return s.ask(ctx, &letter{rank: work, minted: minted, event: machine.Submit{ID: in.ID, Key: in.Key, Lane: in.Lane,
+		Content: in.Content, Continue: in.Continue, RequireIdle: in.RequireIdle}})
+}
+
+// Wait blocks until an input has ended, and says how. The session is woken if it is at rest. What it waits for is the input, not an
+// attempt at it. ErrOwnedElsewhere, ErrStore and ErrClosed say that this process will not learn the end; the input goes on.
+func (h *Host) Wait(ctx context.Context, sid id.Session, in id.Input) (machine.InputChange, error) {
+	how, err := h.wait(ctx, sid, in)
+	return how, failed("wait for an input of", sid, err)
+}
+
+func (h *Host) wait(ctx context.Context, sid id.Session, in id.Input) (machine.InputChange, error) {
+	s := h.resident(sid)
+	if s == nil {
+		how, err := driver.Reader{Store: h.config.Store}.Input(ctx, sid, in)
+		if err != nil || how.Ended != nil {
+			return how, err
+		}
+		if s, err = h.open(ctx, sid, false); err != nil {
+			return how, err
+		}
+	}
+	ch := s.waiters.add(in)
+	defer s.waiters.drop(in, ch)
+	if why := s.reasonEnded(); why != nil {
+		return machine.InputChange{}, why
+	}
+	// The snapshot is published before waiters are told: an input that is live in it has not been told of.
+	if st := s.state(); !live(st, in) {
+		how, err := driver.Reader{Store: h.config.Store}.Input(ctx, sid, in)
+		if err != nil || how.Ended != nil {
+			return how, err
+		}
+	}
+	select {
+	case e := <-ch:
+		return e.how, e.err
+	case <-ctx.Done():
+		return machine.InputChange{}, ctx.Err()
+	}
+}
+
+func live(st machine.State, in id.Input) bool {
+	_, ok := st.Inbox.Find(in, string(in))
+	return ok
+}
+
+// InterruptCurrentRun ends the named run at once: what it has open settles as cancelled, its inputs end, and the executor is told to
+// stop. When it returns the end is durable. ErrNotRunning, ErrNotCurrent: nothing was done.
+func (h *Host) InterruptCurrentRun(ctx context.Context, sid id.Session, r id.Run, reason string) error {
+	return failed("interrupt", sid, h.tell(ctx, sid, machine.Interrupt{Run: r, Reason: reason}))
+}
+
+// CancelAfterBoundary ends the named run where it would next call the model or complete. A repeat changes nothing.
+func (h *Host) CancelAfterBoundary(ctx context.Context, sid id.Session, r id.Run) error {
+	return failed("cancel", sid, h.tell(ctx, sid, machine.CancelAfterBoundary{Run: r}))
+}
+
+// StopRuntimeExecutor takes no more input and ends the session when its run ends; what waits is abandoned. It returns when the stop
+// is durable and nothing of the session runs any more. patience bounds how long the run may take; then it is interrupted. 0: it may
+// take for ever.
+func (h *Host) StopRuntimeExecutor(ctx context.Context, sid id.Session, reason string, patience time.Duration) error {
+	return failed("stop", sid, h.stopSession(ctx, sid, reason, patience))
+}
+
+func (h *Host) stopSession(ctx context.Context, sid id.Session, reason string, patience time.Duration) error {
+	s, err := h.open(ctx, sid, false)
+	if err != nil {
+		return err
+	}
+	quiet := make(chan struct{})
+	// Waiting begins before the stop is decided: the reconcile that follows the decision must see who waits.
+	l := &letter{rank: control, event: machine.Stop{Reason: reason}, local: func() { s.quiet = append(s.quiet, quiet) }}
+	if _, err = s.ask(ctx, l); err != nil {
+		return err
+	}
+	var late <-chan time.Time
+	if patience > 0 {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		late = t.C
+	}
+	for {
+		select {
+		case <-quiet:
+			return s.reasonEnded()
+		case <-late:
+			late = nil
+			r := s.state().Run()
+			if r == "" {
+				continue
+			}
+			err := h.InterruptCurrentRun(ctx, sid, r, "stopped: "+reason)
+			if err != nil && !errors.Is(err, ErrNotRunning) {
+				return err
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("the stop goes on: %w", ctx.Err())
+		}
+	}
+}
+
+// ContainsSession reports whether a session is registered, live here or at rest.
+func (h *Host) ContainsSession(ctx context.Context, sid id.Session) (bool, error) {
+	_, err := h.State(ctx, sid)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// SessionHasExecutor reports whether the session is live here with an executor attached. It takes no lock that a run holds.
+func (h *Host) SessionHasExecutor(sid id.Session) bool {
+	s := h.resident(sid)
+	return s != nil && s.state().Attached()
+}
+
+// State returns the committed state of a session: of a live one the published snapshot, else what is stored.
+func (h *Host) State(ctx context.Context, sid id.Session) (machine.State, error) {
+	if s := h.resident(sid); s != nil {
+		if st := s.state(); st.Version > 0 {
+			return st, nil
+		}
+	}
+	st, err := driver.Reader{Store: h.config.Store}.State(ctx, sid)
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrNotFound
+	}
+	return st, failed("read", sid, err)
+}
+
+// InputState returns one input, live or ended.
+func (h *Host) InputState(ctx context.Context, sid id.Session, in id.Input) (machine.InputChange, error) {
+	how, err := driver.Reader{Store: h.config.Store}.Input(ctx, sid, in)
+	return how, failed("read an input of", sid, err)
+}
+
+// ListActiveInputs returns the ids of the inputs that have not ended: those of the run, then those that wait, in the order they will
+// be taken.
+func (h *Host) ListActiveInputs(ctx context.Context, sid id.Session) ([]id.Input, error) {
+	st, err := h.State(ctx, sid)
+	if err != nil {
+		return nil, err
+	}
+	var out []id.Input
+	for i := range st.Inbox.All() {
+		out = append(out, i.ID)
+	}
+	return out, nil
+}
+
+// LoadBoundaryReceipt returns the receipt of a run with that sequence. store.ErrNotFound: there is none.
+func (h *Host) LoadBoundaryReceipt(ctx context.Context, sid id.Session, of id.Run, sequence int) (machine.Receipt, error) {
+	r, err := driver.Reader{Store: h.config.Store}.Receipt(ctx, sid, of, sequence)
+	return r, failed("read a receipt of", sid, err)
+}

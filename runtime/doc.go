@@ -1,0 +1,36 @@
+// Package runtime keeps sessions going: it owns their mailboxes, carries decisions through, and puts executors to work.
+//
+// # One session
+//
+//	letters ──▶ mailbox ──▶ drainer: stage ─ commit ─ tell ─ reconcile ──▶ activation ──▶ executor
+//	                ▲                                                          │ directives
+//	                └────────────────────── reports ◀─────────────────────────-┘
+//
+// A session is a mailbox, not a goroutine. The drainer runs while there is mail: it takes all of it, in the order outcomes,
+// control, rest, folds the machine's step over it, and commits once. Then, and only then, it publishes the new state, tells the
+// events, answers the letters and reconciles. A session without mail and without a run has no goroutine.
+//
+// # Reconcile
+//
+// What is to be done is what is open in the state and was not given to the living activation yet, by id and attempt. Reconcile looks
+// at levels, so it may run any number of times:
+//
+//	run over, or another one bound       cancel the activation; start the next when it has returned, or after Config.Grace
+//	entries open, nobody on them         start an activation
+//	entries open, not given yet          give them
+//	nothing open                         let the activation end
+//	the lease may have run out           give nothing
+//
+// # What a failure does
+//
+//	failure                              what becomes of it
+//	a commit is refused by the store     tried again; if it still fails the letters are answered with the error. Reports and the
+//	                                     runtime's own letters wait, for Config.StoreGrace; then the session is closed in memory
+//	a commit's outcome is unknown        reload, stage the same letters again
+//	the lease is lost                    the session ends in memory at once: activation cancelled, everybody told
+//	an executor returns early, panics    ExecutorLost for what it was given, committed before anything is given out again
+//	an executor does not let go          given up after Config.Grace and counted; its reports are stale
+//	the process dies                     the next owner loads the session; ExecutorLost for all that is open
+//
+// No lock is held while an executor, the store or a listener runs.
+package runtime

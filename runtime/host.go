@@ -1,0 +1,357 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/meerkat-go/meerkat/driver"
+	"github.com/meerkat-go/meerkat/executor"
+	"github.com/meerkat-go/meerkat/feed"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/store"
+)
+
+// Config says what a host works with. Store, Owner and Feed are required; every other zero value means the default named with it.
+type Config struct {
+	Store    store.Store
+	Feed     *feed.Hub
+	Owner    store.Owner
+	Executor executor.Executor      // attached to every session that is opened; nil: sessions wait for EnsureSessionWithExecutor
+	Gone     func(store.Owner) bool // has the holder of a lease certainly ended? nil: nobody knows
+	Now      func() time.Time       // time.Now
+
+	LeaseTTL   time.Duration // 10 s; renewed every 3/10 of it
+	Grace      time.Duration // 5 s: how long a cancelled executor may take to let go
+	StorePause time.Duration // 100 ms: between attempts at a store that refuses
+	StoreGrace time.Duration // 15 s: how long the store may refuse what must not be dropped
+	Retries    int           // 3: attempts at a failed commit before its letters are answered
+	Mailbox    int           // 256: submits that may wait for one session
+	Fold       int           // 64: letters in one commit
+}
+
+func (c Config) withDefaults() Config {
+	set(&c.LeaseTTL, 10*time.Second)
+	set(&c.Grace, 5*time.Second)
+	set(&c.StorePause, 100*time.Millisecond)
+	set(&c.StoreGrace, 15*time.Second)
+	set(&c.Retries, 3)
+	set(&c.Mailbox, 256)
+	set(&c.Fold, 64)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Gone == nil {
+		c.Gone = func(store.Owner) bool { return false }
+	}
+	return c
+}
+
+func set[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Host keeps the sessions of one process going. All methods may be called concurrently.
+type Host struct {
+	config Config
+	ctx    context.Context // of commits; ends last
+	stop   context.CancelFunc
+	work   context.Context // of activations
+	halt   context.CancelFunc
+
+	mu      sync.Mutex // guards the table, nothing else
+	table   map[id.Session]*slot
+	closing atomic.Bool
+
+	renewals    chan struct{} // closed when the renewer has ended; nil: it never ran
+	attachments atomic.Uint64
+	abandoned   atomic.Int64
+	drainers    tally
+	activations tally
+}
+
+// slot is a place in the table: opened once, by whoever came first.
+type slot struct {
+	ready   chan struct{}
+	session *session
+	err     error
+}
+
+// New makes a host. It must be closed.
+func New(c Config) *Host {
+	h := &Host{config: c.withDefaults(), table: map[id.Session]*slot{}}
+	h.ctx, h.stop = context.WithCancel(context.Background())
+	h.work, h.halt = context.WithCancel(h.ctx)
+	return h
+}
+
+// Abandoned returns how many executors were given up because they did not let go.
+func (h *Host) Abandoned() int64 { return h.abandoned.Load() }
+
+// open returns the live session, waking it if it is at rest: lease, load, decide about what an earlier process left open, attach.
+func (h *Host) open(ctx context.Context, sid id.Session, create bool) (*session, error) {
+	h.mu.Lock()
+	if h.closing.Load() {
+		h.mu.Unlock()
+		return nil, ErrClosed
+	}
+	sl, found := h.table[sid]
+	if !found {
+		sl = &slot{ready: make(chan struct{})}
+		h.table[sid] = sl
+		h.startRenewing()
+	}
+	h.mu.Unlock()
+	if !found {
+		sl.session, sl.err = h.wake(sid, create)
+		if sl.err != nil {
+			h.remove(sid, sl)
+		}
+		close(sl.ready)
+	}
+	select {
+	case <-sl.ready:
+		return sl.session, sl.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (h *Host) wake(sid id.Session, create bool) (*session, error) {
+	asked := h.config.Now()
+	lease, err := h.acquire(sid, asked, create)
+	if err != nil {
+		return nil, err
+	}
+	d, err := driver.Open(h.ctx, h.config.Store, lease)
+	if err == nil && !create && d.State().Version == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.config.Store.Release(h.ctx, lease))
+	}
+	s := &session{host: h, id: sid, driver: d, executor: h.config.Executor}
+	s.lease.Store(&lease)
+	s.leaseEnds.Store(asked.Add(h.config.LeaseTTL).UnixNano())
+	st := d.State()
+	s.snapshot.Store(&st)
+	if st.Version == 0 {
+		return s, nil // RegisterSession goes on from here
+	}
+	if err := s.resume(h.ctx, st); err != nil {
+		s.discard(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+// discard takes a session out of memory that never got going, and gives its lease up.
+func (s *session) discard(why error) {
+	lease := s.lease.Load()
+	s.host.forget(s)
+	s.end(why)
+	if lease != nil {
+		// If the lease cannot be given up now it runs out by itself.
+		_ = s.host.config.Store.Release(s.host.ctx, *lease)
+	}
+}
+
+// resume decides about what an earlier process left open, then attaches the executor. It is committed before anything is handed
+// out.
+func (s *session) resume(ctx context.Context, st machine.State) error {
+	if run := st.Run(); run != "" {
+		lost := machine.ExecutorLost{Run: run, Reason: "the process that carried the run out has ended"}
+		if err := s.put(&letter{rank: outcomes, own: true, event: lost}); err != nil {
+			return err
+		}
+	}
+	return s.attachDefault(ctx)
+}
+
+// attachDefault wires the host's own executor in, if it has one and the session has none.
+func (s *session) attachDefault(ctx context.Context) error {
+	if s.host.config.Executor == nil {
+		return nil
+	}
+	_, err := s.ask(ctx, s.host.attachment(s.host.config.Executor))
+	var r *machine.Refusal
+	if errors.As(err, &r) && r.Guard == machine.GuardAttached {
+		return nil
+	}
+	return err
+}
+
+func (h *Host) attachment(ex executor.Executor) *letter {
+	p := ex.Profile()
+	return &letter{rank: control, event: machine.Attach{Attachment: machine.Attachment{
+		ID: h.attachments.Add(1), Grain: p.Grain, Class: p.Class}}}
+}
+
+// acquire takes the lease, also from a holder that has certainly ended.
+func (h *Host) acquire(sid id.Session, now time.Time, create bool) (store.Lease, error) {
+	claim := store.Claim{Session: sid, Owner: h.config.Owner, Now: now, TTL: h.config.LeaseTTL, Create: create}
+	lease, err := h.config.Store.Acquire(h.ctx, claim)
+	var held *store.HeldError
+	if errors.As(err, &held) && h.config.Gone(held.Lease.Owner) {
+		claim.Break = held.Lease.Term
+		lease, err = h.config.Store.Acquire(h.ctx, claim)
+	}
+	if err != nil {
+		return lease, fmt.Errorf("take over session %s: %w", sid, err)
+	}
+	return lease, nil
+}
+
+// resident returns the session if it is live in this process.
+func (h *Host) resident(sid id.Session) *session {
+	h.mu.Lock()
+	sl := h.table[sid]
+	h.mu.Unlock()
+	if sl == nil {
+		return nil
+	}
+	select {
+	case <-sl.ready:
+		return sl.session
+	default:
+		return nil
+	}
+}
+
+func (h *Host) remove(sid id.Session, sl *slot) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.table[sid] == sl {
+		delete(h.table, sid)
+	}
+}
+
+// forget takes a session out of the table.
+func (h *Host) forget(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if sl := h.table[s.id]; sl != nil && sl.session == s {
+		delete(h.table, s.id)
+	}
+}
+
+func (h *Host) sessions() []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*session
+	for _, sl := range h.table {
+		select {
+		case <-sl.ready:
+			if sl.session != nil {
+				out = append(out, sl.session)
+			}
+		default:
+		}
+	}
+	return out
+}
+
+// startRenewing begins renewing leases; called with the table locked.
+func (h *Host) startRenewing() {
+	if h.renewals != nil {
+		return
+	}
+	h.renewals = make(chan struct{})
+	go func() {
+		defer close(h.renewals)
+		tick := time.NewTicker(h.config.LeaseTTL * 3 / 10)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				h.renew()
+			case <-h.work.Done():
+				return
+			}
+		}
+	}()
+}
+
+// renew moves the expiry of all leases in one statement. A failure is not the end: until the leases run out there are more attempts,
+// and after that sessions hand nothing out.
+func (h *Host) renew() {
+	live := h.sessions()
+	var leases []store.Lease
+	of := map[id.Session]*session{}
+	for _, s := range live {
+		st := s.lease.Load()
+		if st != nil {
+			leases, of[s.id] = append(leases, *st), s
+		}
+	}
+	if len(leases) == 0 {
+		return
+	}
+	asked := h.config.Now()
+	ctx, cancel := context.WithTimeout(h.ctx, h.config.LeaseTTL)
+	defer cancel()
+	lost, err := h.config.Store.Renew(ctx, h.config.Owner, asked, h.config.LeaseTTL, leases)
+	if err != nil {
+		return
+	}
+	for _, sid := range lost {
+		s := of[sid]
+		delete(of, sid)
+		s.own(func() {
+			if s.driver != nil {
+				s.lose(ErrOwnedElsewhere, nil)
+			}
+		}, nil)
+	}
+	for _, s := range of {
+		ended := s.leaseEnds.Swap(asked.Add(h.config.LeaseTTL).UnixNano()) <= asked.UnixNano()
+		if ended {
+			s.own(nil, nil) // something may have been held back: look again
+		}
+	}
+}
+
+// Close lets go of everything in an orderly way: executors are cancelled and waited for, what is in the mailboxes is committed,
+// leases are given up. Runs that are under way stay unfinished, for the next process. If ctx ends first the rest is dropped as if
+// the process had died.
+func (h *Host) Close(ctx context.Context) error {
+	h.mu.Lock()
+	if h.closing.Swap(true) {
+		h.mu.Unlock()
+		return nil
+	}
+	renewals := h.renewals
+	h.mu.Unlock()
+	h.halt()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.activations.wait()
+		h.drainers.wait()
+		if renewals != nil {
+			<-renewals
+		}
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("close host: %w", ctx.Err())
+	}
+	for _, s := range h.sessions() {
+		lease := s.lease.Load()
+		s.end(ErrClosed)
+		if lease != nil && err == nil {
+			err = h.config.Store.Release(context.WithoutCancel(ctx), *lease)
+		}
+	}
+	h.stop()
+	return err
+}
