@@ -102,7 +102,7 @@ var layers = []layer{
 	{pkg: "surface/*", band: serve, may: join(vocabulary, []string{"control", "wire", "internal/sse", "internal/jsonrpc2"}), why: whySurface},
 	{pkg: "feature/*", band: serve, may: join(vocabulary, []string{"control", "tool"}), why: "a feature is a leaf over control and tool; nothing below may need it"},
 	{pkg: ".", band: serve, may: join(vocabulary, []string{"store", "store/memory", "store/sqlite", "store/postgres", "llm", "llm/*", "tool", "tool/*", "executor",
-		"credential", "credential/*", "driver", "feed", "runtime", "agent", "control", "config", "feature/*"}),
+		"credential", "credential/*", "driver", "feed", "runtime", "agent", "control", "config", "feature/*", "internal/process"}),
 		why: "the root wires parts together; it decides nothing, so it does not know the machine, and it serves no surface"},
 	{pkg: "cmd/*", band: serve, may: join(vocabulary, []string{".", "control", "config", "surface/*"}), why: "a command reads flags, opens the product and serves a surface"},
 	{pkg: "examples/*", band: serve, may: join(vocabulary, []string{".", "control", "llm", "llm/*", "tool", "tool/*", "executor", "store", "store/*"}),
@@ -114,6 +114,7 @@ var layers = []layer{
 	{pkg: "bench", band: prove, may: join(vocabulary, []string{".", "control", "store", "store/*", "llm", "llm/*", "tool", "tool/*", "executor", "agent", "runtime", "feed", "driver"}),
 		why: "a benchmark measures what a user gets; a benchmark of the machine stands beside the machine"},
 	{pkg: "bench/*", band: prove, may: join(vocabulary, []string{".", "control", "llm", "llm/*", "tool", "tool/*"}), why: "a benchmark measures what a user gets"},
+	{pkg: "internal/process", band: prove, may: join(vocabulary, []string{"store"}), why: "it says who owns leases, in the store's words, and nothing else"},
 	{pkg: "internal/*", band: prove, may: vocabulary, why: whyInternal},
 }
 
