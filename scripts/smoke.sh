@@ -67,10 +67,13 @@ says '"session_id"'
 says 3
 try 0 'rkat sessions'
 [ "$(grep -c . "$out")" -ge 2 ] || fail "two sessions were made, and not listed"
-try 0 'rkat sessions show'
+try 0 'rkat sessions show last'
 says 'count the lines of notes.txt'
-try 1 'rkat resume'
+try 0 'rkat resume'
+silent
 warns 'nothing to resume'
+try 0 'rkat resume "read report.txt"'
+says 'Sales went up'
 try 0 'rkat models'
 says offline
 says rehearsal
