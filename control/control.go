@@ -25,6 +25,10 @@ type Session struct {
 	Run       *Run       `json:"run,omitempty"` // the bound one; nil: none. Only for a single session, not in listings
 	// Unfinished says that a run is bound, living or waiting for somebody to go on with it.
 	Unfinished bool `json:"unfinished,omitempty"`
+	// Pending says that the transcript ends with a message that waits for a reply: Submit with Continue asks for it. Only for a
+	// single session, as Waiting, which counts the inputs that are in no run yet.
+	Pending bool `json:"pending,omitempty"`
+	Waiting int  `json:"waiting_inputs,omitempty"`
 	// Cursor is that of its last durable event: where a reader begins that wants only what is to come. Only for a single session.
 	Cursor uint64 `json:"last_cursor,omitempty"`
 }

@@ -102,6 +102,9 @@ func (s State) Phase() string {
 // Run returns the bound run; empty: none.
 func (s State) Run() id.Run { return s.Lifecycle.Run }
 
+// Pending reports whether the transcript ends with a message that waits for a reply.
+func (s State) Pending() bool { return s.Tail == TailPending }
+
 // Commit is what one step wants durable, together. It holds no list of things to do: that is Next.Open.
 type Commit struct {
 	From     uint64 // version the step started from

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/meerkat-go/meerkat/driver"
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
@@ -103,7 +102,7 @@ func (h *Host) tell(ctx context.Context, sid id.Session, ev machine.Event) error
 type Input struct {
 	ID          id.Input // empty: minted
 	Key         string   // idempotency key; empty: the id
-	Lane        inbox.Lane
+	Steer       bool     // taken into the running run at its next boundary; false: starts a run of its own, in turn
 	Content     transcript.Blocks
 	Continue    bool
 	RequireIdle bool
@@ -125,7 +124,11 @@ func (h *Host) accept(ctx context.Context, sid id.Session, in Input) (machine.Ve
 	if in.ID == "" {
 		in.ID = id.Input(id.New())
 	}
-	return s.ask(ctx, &letter{rank: work, minted: minted, event: machine.Submit{ID: in.ID, Key: in.Key, Lane: in.Lane,
+	lane := inbox.Queue
+	if in.Steer {
+		lane = inbox.Steer
+	}
+	return s.ask(ctx, &letter{rank: work, minted: minted, event: machine.Submit{ID: in.ID, Key: in.Key, Lane: lane,
 		Content: in.Content, Continue: in.Continue, RequireIdle: in.RequireIdle}})
 }
 
@@ -139,7 +142,7 @@ func (h *Host) Wait(ctx context.Context, sid id.Session, in id.Input) (machine.I
 func (h *Host) wait(ctx context.Context, sid id.Session, in id.Input) (machine.InputChange, error) {
 	s := h.resident(sid)
 	if s == nil {
-		how, err := driver.Reader{Store: h.config.Store}.Input(ctx, sid, in)
+		how, err := h.reader().Input(ctx, sid, in)
 		if err != nil || how.Ended != nil {
 			return how, err
 		}
@@ -154,7 +157,7 @@ func (h *Host) wait(ctx context.Context, sid id.Session, in id.Input) (machine.I
 	}
 	// The snapshot is published before waiters are told: an input that is live in it has not been told of.
 	if st := s.state(); !live(st, in) {
-		how, err := driver.Reader{Store: h.config.Store}.Input(ctx, sid, in)
+		how, err := h.reader().Input(ctx, sid, in)
 		if err != nil || how.Ended != nil {
 			return how, err
 		}
@@ -249,7 +252,7 @@ func (h *Host) State(ctx context.Context, sid id.Session) (machine.State, error)
 			return st, nil
 		}
 	}
-	st, err := driver.Reader{Store: h.config.Store}.State(ctx, sid)
+	st, err := h.reader().State(ctx, sid)
 	if errors.Is(err, store.ErrNotFound) {
 		err = ErrNotFound
 	}
@@ -258,7 +261,7 @@ func (h *Host) State(ctx context.Context, sid id.Session) (machine.State, error)
 
 // InputState returns one input, live or ended.
 func (h *Host) InputState(ctx context.Context, sid id.Session, in id.Input) (machine.InputChange, error) {
-	how, err := driver.Reader{Store: h.config.Store}.Input(ctx, sid, in)
+	how, err := h.reader().Input(ctx, sid, in)
 	return how, failed("read an input of", sid, err)
 }
 
@@ -278,6 +281,6 @@ func (h *Host) ListActiveInputs(ctx context.Context, sid id.Session) ([]id.Input
 
 // LoadBoundaryReceipt returns the receipt of a run with that sequence. store.ErrNotFound: there is none.
 func (h *Host) LoadBoundaryReceipt(ctx context.Context, sid id.Session, of id.Run, sequence int) (machine.Receipt, error) {
-	r, err := driver.Reader{Store: h.config.Store}.Receipt(ctx, sid, of, sequence)
+	r, err := h.reader().Receipt(ctx, sid, of, sequence)
 	return r, failed("read a receipt of", sid, err)
 }

@@ -1,0 +1,344 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/feed"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/runtime"
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// MaxContent bounds what one submit may hold, in bytes of text and media.
+const MaxContent = 8 << 20
+
+// Plane carries the public operations out. Set it up, then use it; all methods may be called concurrently. Errors have a public code
+// (fault.CodeOf).
+type Plane struct {
+	Host  *runtime.Host
+	Feed  *feed.Hub
+	Store store.Store // for listings
+	// Validate refuses a profile that could not be carried out, before anything is written; nil: all are taken.
+	Validate func(ctx context.Context, p run.Profile) error
+	// System makes the system prompt of a session that is created without one; nil: none.
+	System func(p run.Profile) (string, error)
+}
+
+// Error is a request that is refused here.
+type Error struct {
+	Code    fault.Code
+	Message string
+	Near    []string // what may have been meant
+}
+
+// Error says why.
+func (e *Error) Error() string {
+	if len(e.Near) == 0 {
+		return e.Message
+	}
+	return e.Message + " (there is " + strings.Join(e.Near, ", ") + ")"
+}
+
+// FaultCode returns the code.
+func (e *Error) FaultCode() fault.Code { return e.Code }
+
+// CreateSession makes a session. Nothing is written if its profile is refused.
+func (p *Plane) CreateSession(ctx context.Context, req CreateSession) (Session, error) {
+	if req.ID == "" {
+		req.ID = id.Session(id.New())
+	} else if _, err := id.ParseSession(string(req.ID)); err != nil {
+		return Session{}, &Error{Code: fault.Invalid, Message: err.Error()}
+	}
+	if p.Validate != nil {
+		if err := p.Validate(ctx, req.Profile); err != nil {
+			return Session{}, err
+		}
+	}
+	if req.System == "" && p.System != nil {
+		system, err := p.System(req.Profile)
+		if err != nil {
+			return Session{}, err
+		}
+		req.System = system
+	}
+	err := p.Host.RegisterSession(ctx, req.ID, runtime.Registration{Profile: &req.Profile, System: req.System})
+	if err != nil {
+		return Session{}, err
+	}
+	return p.get(ctx, req.ID)
+}
+
+// Submit gives a session something to do. When it returns without an error the input is durable.
+func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
+	if err := check(req); err != nil {
+		return Receipt{}, err
+	}
+	v, err := p.Host.AcceptWithCompletion(ctx, req.Session, runtime.Input{ID: req.Input, Key: req.Key, Steer: req.Lane == LaneSteer,
+		Content: req.Content, Continue: req.Continue, RequireIdle: req.RequireIdle})
+	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, err
+}
+
+func check(req Submit) error {
+	size := 0
+	for _, b := range req.Content {
+		switch b := b.(type) {
+		case transcript.Text:
+			size += len(b.Text)
+		case transcript.Media:
+			size += len(b.Data)
+		case transcript.Reasoning, transcript.ToolUse:
+			return &Error{Code: fault.Invalid, Message: "an input holds text and media only"}
+		}
+	}
+	switch {
+	case req.Lane != "" && req.Lane != LaneQueue && req.Lane != LaneSteer:
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("there is no lane %q: use %s or %s", req.Lane, LaneQueue, LaneSteer)}
+	case size > MaxContent:
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("the input has %d bytes, and %d are the most", size, MaxContent)}
+	case req.Continue && len(req.Content) > 0:
+		return &Error{Code: fault.Invalid, Message: "to continue is to add nothing"}
+	case !req.Continue && strings.TrimSpace(req.Content.Plain()) == "":
+		return &Error{Code: fault.Invalid, Message: "the input says nothing"}
+	}
+	return nil
+}
+
+// Wait blocks until an input has ended, and tells how. The end is the input's, whatever became of attempts at it.
+func (p *Plane) Wait(ctx context.Context, s id.Session, in id.Input) (Outcome, error) {
+	how, err := p.Host.Wait(ctx, s, in)
+	if err != nil {
+		return Outcome{}, err
+	}
+	e := how.Ended
+	out := Outcome{Input: in, Run: e.Run, Status: e.Status, Cause: e.Cause, Error: e.Error, Usage: e.Usage, Rounds: e.Rounds, Calls: e.Calls}
+	if e.Reply == 0 {
+		return out, nil
+	}
+	rows, err := p.Host.Transcript(ctx, s, e.Reply, e.Reply+1)
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, r := range rows {
+		if a, ok := r.Entry.(transcript.Assistant); ok {
+			out.Text = a.Blocks.Plain()
+		}
+	}
+	return out, nil
+}
+
+// Resume makes a session live in this process. A run that was left unfinished goes on.
+func (p *Plane) Resume(ctx context.Context, s id.Session) (Session, error) {
+	if _, err := p.Host.WakeSession(ctx, s); err != nil {
+		return Session{}, err
+	}
+	return p.get(ctx, s)
+}
+
+// Interrupt ends a run at once.
+func (p *Plane) Interrupt(ctx context.Context, s id.Session, r id.Run) error {
+	return p.Host.InterruptCurrentRun(ctx, s, r, "interrupted by the user")
+}
+
+// CancelAfterBoundary ends a run at its next boundary.
+func (p *Plane) CancelAfterBoundary(ctx context.Context, s id.Session, r id.Run) error {
+	return p.Host.CancelAfterBoundary(ctx, s, r)
+}
+
+// Stop takes no more input for a session and returns when nothing of it runs any more. A run that takes longer than patience is
+// interrupted; 0: it may take for ever.
+func (p *Plane) Stop(ctx context.Context, s id.Session, reason string, patience time.Duration) error {
+	return p.Host.StopRuntimeExecutor(ctx, s, reason, patience)
+}
+
+func (p *Plane) get(ctx context.Context, s id.Session) (Session, error) {
+	st, err := p.Host.Status(ctx, s)
+	if err != nil {
+		return Session{}, err
+	}
+	out := Session{ID: s, Phase: st.Phase, Created: st.Created, Updated: st.Updated, Title: st.Title, Model: st.Profile.Model,
+		Workspace: st.Profile.Workspace, Messages: st.Messages, Tokens: st.Usage.Input + st.Usage.Output, Cursor: st.Cursor,
+		Pending: st.Pending, Waiting: st.Waiting}
+	if st.Run != "" {
+		out.Unfinished = true
+		out.Run = &Run{ID: st.Run, Phase: st.Turn, Inputs: st.Inputs, Round: st.Round, Open: st.Open, Stopping: st.Stopping}
+	}
+	return out, nil
+}
+
+// Session finds a session by its id, by the beginning of one that no other shares, by "last", or by "~N", the N-th most recent from 1.
+func (p *Plane) Session(ctx context.Context, ref string) (Session, error) {
+	s, err := p.find(ctx, ref)
+	if err != nil {
+		return Session{}, err
+	}
+	return p.get(ctx, s)
+}
+
+func (p *Plane) find(ctx context.Context, ref string) (id.Session, error) {
+	if s, err := id.ParseSession(ref); err == nil {
+		if _, err := p.Host.Status(ctx, s); !errors.Is(err, runtime.ErrNotFound) {
+			return s, err
+		}
+		return "", p.unknown(ctx, ref)
+	}
+	n, recent := 1, ref == "last"
+	if digits, ok := strings.CutPrefix(ref, "~"); ok {
+		var err error
+		if n, err = strconv.Atoi(digits); err != nil || n < 1 {
+			return "", &Error{Code: fault.Invalid, Message: fmt.Sprintf("%q is no session: ~1 is the latest, ~2 the one before", ref)}
+		}
+		recent = true
+	}
+	if recent {
+		rows, err := p.Store.Sessions(ctx, store.Query{Limit: 1, Offset: n - 1})
+		if err != nil {
+			return "", err
+		}
+		if len(rows) == 0 {
+			return "", p.unknown(ctx, ref)
+		}
+		return rows[0].Session, nil
+	}
+	return p.byPrefix(ctx, ref)
+}
+
+func (p *Plane) byPrefix(ctx context.Context, ref string) (id.Session, error) {
+	if ref == "" || strings.Trim(ref, "0123456789abcdefABCDEF-") != "" {
+		return "", p.unknown(ctx, ref)
+	}
+	rows, err := p.Store.Sessions(ctx, store.Query{Limit: 5, Prefix: strings.ToLower(ref)})
+	switch {
+	case err != nil:
+		return "", err
+	case len(rows) == 0:
+		return "", p.unknown(ctx, ref)
+	case len(rows) > 1:
+		return "", &Error{Code: fault.Invalid, Message: fmt.Sprintf("%q begins more than one session id", ref), Near: ids(rows)}
+	}
+	return rows[0].Session, nil
+}
+
+// unknown says that there is no such session, and which there are.
+func (p *Plane) unknown(ctx context.Context, ref string) error {
+	rows, err := p.Store.Sessions(ctx, store.Query{Limit: 3})
+	if err != nil {
+		return err
+	}
+	return &Error{Code: fault.NotFound, Message: fmt.Sprintf("there is no session %q", ref), Near: ids(rows)}
+}
+
+func ids(rows []store.SessionRow) []string {
+	out := make([]string, len(rows))
+	for n, r := range rows {
+		out[n] = string(r.Session)
+	}
+	return out
+}
+
+// Sessions lists sessions, most recently updated first.
+func (p *Plane) Sessions(ctx context.Context, q ListSessions) ([]Session, error) {
+	if q.Limit <= 0 {
+		q.Limit = 100
+	}
+	rows, err := p.Store.Sessions(ctx, store.Query{Limit: q.Limit, Offset: q.Offset, Workspace: q.Workspace})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Session, len(rows))
+	for n, r := range rows {
+		h := r.Head
+		out[n] = Session{ID: r.Session, Phase: h.Phase, Created: h.Created, Updated: h.Updated, Title: h.Title, Model: h.Model,
+			Workspace: h.Workspace, Messages: h.Messages, Tokens: h.Tokens, Unfinished: h.Unfinished}
+	}
+	return out, nil
+}
+
+// Transcript reads committed rows with from <= message < before, in order; before 0: to the end.
+func (p *Plane) Transcript(ctx context.Context, s id.Session, from, before int) ([]transcript.Row, error) {
+	return p.Host.Transcript(ctx, s, max(from, 1), before)
+}
+
+// Effects reads the effect ledger of a session, open and closed entries, in order.
+func (p *Plane) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
+	entries, err := p.Host.Effects(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Effect, len(entries))
+	for n, e := range entries {
+		d := e.Directive
+		out[n] = Effect{ID: d.ID, Kind: d.Kind.String(), Run: d.Run, Call: d.Call.ID, Name: d.Call.Name, Class: d.Class.String(),
+			Attempt: d.Attempt, Open: e.Open, Outcome: e.Outcome}
+	}
+	return out, nil
+}
+
+// page is how many events are read from the store at a time.
+const page = 256
+
+// Events yields the durable events of a session after a cursor, then what comes, deltas included, until ctx ends or the plane is
+// closed. A consumer that is too slow gets an event.Gap, and then every durable event it missed; deltas in between are gone.
+func (p *Plane) Events(ctx context.Context, s id.Session, after uint64) iter.Seq2[event.Event, error] {
+	return func(yield func(event.Event, error) bool) {
+		sub := p.Feed.Subscribe(s, after)
+		defer sub.Close()
+		if !p.replay(ctx, s, &after, yield) {
+			return
+		}
+		for {
+			e, err := sub.Next(ctx)
+			if errors.Is(err, feed.ErrClosed) || ctx.Err() != nil {
+				return
+			}
+			_, gap := e.Payload.(event.Gap)
+			switch {
+			case e.Cursor > 0 && e.Cursor <= after:
+				continue
+			case e.Cursor > after+1: // the subscription began between two commits
+				if !p.replay(ctx, s, &after, yield) {
+					return
+				}
+				continue
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+			after = max(after, e.Cursor)
+			if gap && !p.replay(ctx, s, &after, yield) {
+				return
+			}
+		}
+	}
+}
+
+// replay yields what is stored after the cursor, and moves it.
+func (p *Plane) replay(ctx context.Context, s id.Session, after *uint64, yield func(event.Event, error) bool) bool {
+	for {
+		events, err := p.Host.Events(ctx, s, *after, page)
+		if err != nil {
+			if ctx.Err() == nil {
+				yield(event.Event{}, err)
+			}
+			return false
+		}
+		for _, e := range events {
+			if !yield(e, nil) {
+				return false
+			}
+			*after = e.Cursor
+		}
+		if len(events) < page {
+			return true
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package meerkat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meerkat-go/meerkat/agent"
+	"github.com/meerkat-go/meerkat/config"
+	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/executor"
+	"github.com/meerkat-go/meerkat/feed"
+	"github.com/meerkat-go/meerkat/internal/process"
+	"github.com/meerkat-go/meerkat/llm"
+	"github.com/meerkat-go/meerkat/llm/anthropic"
+	"github.com/meerkat-go/meerkat/llm/catalog"
+	"github.com/meerkat-go/meerkat/llm/compat"
+	"github.com/meerkat-go/meerkat/llm/offline"
+	"github.com/meerkat-go/meerkat/llm/rehearsal"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/runtime"
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/store/memory"
+	"github.com/meerkat-go/meerkat/store/sqlite"
+	"github.com/meerkat-go/meerkat/tool"
+	"github.com/meerkat-go/meerkat/tool/builtin"
+)
+
+// Config says what to open. The zero value keeps its sessions in memory, knows the built-in models and no others.
+type Config struct {
+	StateDir  string               // folder of the realm, created if it is missing; empty: sessions are lost with the process
+	Store     store.Store          // instead of StateDir; Close closes it
+	Providers []config.Provider    // who answers for models
+	Models    map[string]llm.Model // further models, by a name without a slash
+	Tools     []tool.Tool          // offered to every session, besides those of its preset
+	Executor  executor.Executor    // who carries runs out; nil: our agent
+}
+
+// Runtime is an open realm. It must be closed.
+type Runtime struct {
+	plane  *control.Plane
+	host   *runtime.Host
+	hub    *feed.Hub
+	store  store.Store
+	models *models
+}
+
+// Open opens a realm. Nothing is started that costs anything while nobody asks for anything.
+func Open(ctx context.Context, c Config) (*Runtime, error) {
+	st, err := openStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	r := &Runtime{hub: &feed.Hub{}, store: st, models: newModels(c)}
+	boxes := &toolboxes{extra: c.Tools, made: map[[2]string]*tool.Registry{}}
+	ex := c.Executor
+	if ex == nil {
+		ex = &agent.Executor{Models: r.models, Tools: boxes.of}
+	}
+	r.host = runtime.New(runtime.Config{Store: st, Feed: r.hub, Owner: process.Self(), Gone: process.Gone, Executor: ex})
+	r.plane = &control.Plane{Host: r.host, Feed: r.hub, Store: st, System: systemPrompt}
+	if c.Executor == nil {
+		r.plane.Validate = func(ctx context.Context, p run.Profile) error {
+			if err := r.CheckModel(ctx, p.Model); err != nil {
+				return err
+			}
+			_, err := boxes.of(p)
+			return err
+		}
+	}
+	return r, nil
+}
+
+func openStore(ctx context.Context, c Config) (store.Store, error) {
+	switch {
+	case c.Store != nil:
+		return c.Store, nil
+	case c.StateDir == "":
+		return memory.New(), nil
+	}
+	return sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(c.StateDir, "sessions.sqlite3")})
+}
+
+// Plane is the door to everything.
+func (r *Runtime) Plane() *control.Plane { return r.plane }
+
+// Host is the runtime below the plane, for those who bring an executor of their own.
+func (r *Runtime) Host() *runtime.Host { return r.host }
+
+// CheckModel finds out whether a model can be used, without a network. Its error says what to do.
+func (r *Runtime) CheckModel(ctx context.Context, name string) error {
+	_, _, err := r.models.Model(ctx, name)
+	return err
+}
+
+// Close lets go of the realm: executors are stopped, what is in the mailboxes is committed, leases are given up. Runs that are not
+// over stay unfinished and durable; whoever opens the session next goes on with them. It waits for at most 10 seconds.
+func (r *Runtime) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := r.host.Close(ctx)
+	r.hub.Close()
+	return errors.Join(err, r.store.Close())
+}
+
+// models is the source of all models of a realm. What was opened is kept: adapters share connections, scripts count.
+type models struct {
+	directory llm.Directory
+	mu        sync.Mutex
+	opened    map[string]llm.Model
+}
+
+func newModels(c Config) *models {
+	m := &models{opened: map[string]llm.Model{}}
+	m.directory.Catalog = catalog.Models()
+	m.directory.Providers = map[string]llm.Provider{
+		"anthropic": {Missing: "ANTHROPIC_API_KEY"},
+		"openai":    {Missing: "OPENAI_API_KEY, or OPENAI_BASE_URL for another server that speaks its protocol"},
+		"gemini":    {Missing: "nothing yet: this version has no adapter for Gemini"},
+		"offline":   {Open: func(string) (llm.Model, error) { return offline.Model{}, nil }},
+		"rehearsal": {Open: rehearsal.Open},
+	}
+	for _, p := range c.Providers {
+		m.directory.Providers[p.Name] = llm.Provider{Open: func(string) (llm.Model, error) { return open(p) }}
+	}
+	for name, model := range c.Models {
+		m.directory.Providers[name] = llm.Provider{Open: func(string) (llm.Model, error) { return model, nil }}
+	}
+	return m
+}
+
+func open(p config.Provider) (llm.Model, error) {
+	switch p.Kind {
+	case config.Anthropic:
+		return anthropic.New(anthropic.Config{Name: p.Name, BaseURL: p.BaseURL, APIKey: p.Key})
+	case config.Compat:
+		return compat.New(compat.Config{Name: p.Name, BaseURL: p.BaseURL, APIKey: p.Key})
+	}
+	return nil, fmt.Errorf("provider %s: there is no wire format %q", p.Name, p.Kind)
+}
+
+// Model implements llm.Source. A script may be named rehearsal:path as well as rehearsal/path.
+func (m *models) Model(ctx context.Context, name string) (llm.Model, llm.Info, error) {
+	if path, ok := strings.CutPrefix(name, "rehearsal:"); ok {
+		name = "rehearsal/" + path
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known, err := m.directory.Lookup(name)
+	if err != nil {
+		return nil, llm.Info{}, err
+	}
+	if model, ok := m.opened[known.Name]; ok {
+		return model, known.Info, nil
+	}
+	model, info, err := m.directory.Model(ctx, name)
+	if err == nil {
+		m.opened[info.Name] = model
+	}
+	return model, info, err
+}
+
+// toolboxes makes the registry of each profile once.
+type toolboxes struct {
+	extra []tool.Tool
+	mu    sync.Mutex
+	made  map[[2]string]*tool.Registry
+}
+
+func (t *toolboxes) of(p run.Profile) (*tool.Registry, error) {
+	key := [2]string{p.Tools, p.Workspace}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.made[key]; ok {
+		return r, nil
+	}
+	tools, err := builtin.New(builtin.Options{Preset: p.Tools, Workspace: p.Workspace})
+	if err != nil {
+		return nil, err
+	}
+	r, err := tool.NewRegistry(tool.Limits{}, append(tools, t.extra...)...)
+	if err != nil {
+		return nil, err
+	}
+	withheld, err := builtin.Withheld(p.Tools)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Withhold(withheld...)
+	t.made[key] = r
+	return r, nil
+}
