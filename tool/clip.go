@@ -3,6 +3,7 @@ package tool
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -32,10 +33,10 @@ func clip(r Result, l Limits) Result {
 		}
 	}
 	if total > l.MaxResult {
+		limit := share(out, l.MaxResult)
 		for i, b := range out {
 			if t, ok := b.(transcript.Text); ok {
-				// Each block keeps its share, so that a long one does not push out the short ones whole.
-				t.Text = Middle(t.Text, int(int64(l.MaxResult)*int64(len(t.Text))/int64(total)))
+				t.Text = Middle(t.Text, limit)
 				out[i] = t
 			}
 		}
@@ -45,6 +46,25 @@ func clip(r Result, l Limits) Result {
 	}
 	r.Content = out
 	return r
+}
+
+// share returns how much each text block may keep so that all of them fit into room: the long ones are cut to the same length, and
+// the short ones are left whole.
+func share(blocks transcript.Blocks, room int) int {
+	var sizes []int
+	for _, b := range blocks {
+		if t, ok := b.(transcript.Text); ok {
+			sizes = append(sizes, len(t.Text))
+		}
+	}
+	slices.Sort(sizes)
+	for i, size := range sizes {
+		if each := room / (len(sizes) - i); size > each {
+			return each
+		}
+		room -= size
+	}
+	return room
 }
 
 // readable returns s as valid text, with a note in front if it was not.

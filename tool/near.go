@@ -18,7 +18,7 @@ func Near(name string, among []string) []string {
 		have := strings.ToLower(n)
 		far := distance(want, have)
 		if len(want) >= 3 && len(have) >= 3 && (strings.Contains(have, want) || strings.Contains(want, have)) {
-			far = min(far, 2)
+			far = min(far, 1)
 		}
 		if far <= max(1, len(name)/3) && n != name {
 			near = append(near, scored{n, far})
