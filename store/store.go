@@ -196,8 +196,9 @@ type Store interface {
 	// Release gives a lease up. One that was lost already is no error.
 	Release(ctx context.Context, l Lease) error
 
-	// Load reads what a session resumes from, all of it as of one commit. It waits for commits of this session that this store
-	// was handed and whose caller has left with ErrUnknown. ErrNotFound: no such session, or nothing was ever committed to it.
+	// Load reads what a session resumes from, all of it as of one commit. ErrNotFound: no such session, or nothing was ever
+	// committed to it. This and every other read of a session waits for the writes to it that this store was handed and whose
+	// caller has left with ErrUnknown: what is read is decided.
 	Load(ctx context.Context, s id.Session) (Loaded, error)
 	// Commit applies a batch; see the package comment for its errors. ErrFenced goes before ErrConflict, and both before anything
 	// that is wrong with the rows. A lease that has expired and that nobody has taken still commits.

@@ -1,0 +1,40 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// reopen opens the store in a place of its own, as often as it is called.
+func reopen(t *testing.T) func(t *testing.T) store.Store {
+	path := filepath.Join(t.TempDir(), "realm", "sessions.db")
+	return func(t *testing.T) store.Store { return mustOpen(t, Options{Path: path}) }
+}
+
+func mustOpen(t testing.TB, o Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSQLite_keeps_the_contract(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) store.Store { return reopen(t)(t) })
+}
+
+func TestSQLite_keeps_what_it_was_given(t *testing.T) {
+	t.Parallel()
+	storetest.RunDurable(t, reopen)
+}
