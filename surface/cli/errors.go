@@ -1,0 +1,234 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/meerkat-go/meerkat/config"
+	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/surface/cli/terminal"
+)
+
+// failure is an error told to the user: what happened and why, and what to do about it.
+type failure struct {
+	code   fault.Code
+	what   string // no full stop at its end
+	advice string // one or more sentences without the last full stop; empty: nothing to be done
+	exit   int
+	told   bool   // its story is on the screen already: only the exit code is left to give
+	screen string // shown in place of the one line
+	err    error
+}
+
+func (f *failure) Error() string {
+	s := strings.TrimRight(f.what, ". ") + "."
+	if f.advice != "" {
+		s += " " + strings.TrimRight(f.advice, ".")
+		if !strings.HasSuffix(s, "?") {
+			s += "."
+		}
+	}
+	return s
+}
+
+func (f *failure) Unwrap() error         { return f.err }
+func (f *failure) FaultCode() fault.Code { return f.code }
+
+// usage is a command that was called wrongly.
+func usage(what, advice string) error {
+	return &failure{code: fault.Invalid, what: what, advice: advice, exit: ExitUsage}
+}
+
+// ended is a command that has told its end and only gives its code.
+func ended(exit int) error { return &failure{exit: exit, told: true} }
+
+// fail tells an error and returns the exit code.
+func (c *command) fail(err error) int {
+	var f *failure
+	if !errors.As(err, &f) {
+		f = explain(err)
+	}
+	if f.told {
+		return f.exit
+	}
+	if f.screen != "" {
+		fmt.Fprint(c.Stderr, f.screen)
+	} else {
+		fmt.Fprintln(c.Stderr, "Error: "+terminal.Clean(f.Error()))
+	}
+	if c.json {
+		c.printJSON(map[string]any{"error": map[string]string{"code": f.code.String(), "message": f.what, "advice": f.advice}})
+	}
+	return f.exit
+}
+
+// printJSON writes v as the one object of a command's output.
+func (c *command) printJSON(v any) error {
+	enc := json.NewEncoder(c.Stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return &failure{code: fault.Storage, what: "the output cannot be written: " + err.Error(), exit: ExitFailed, err: err}
+	}
+	return nil
+}
+
+// explain finds out what a user can do about an error of the product.
+func explain(err error) *failure {
+	f := &failure{code: fault.CodeOf(err), what: err.Error(), exit: ExitFailed, err: err}
+	var ce *config.Error
+	switch {
+	case errors.As(err, &ce):
+		f.what, f.advice, f.exit = ce.What, ce.Advice, ExitUsage
+		return f
+	case errors.Is(err, syscall.ENOSPC), f.code == fault.Storage && strings.Contains(f.what, "no space"):
+		f.advice = "Free some space, or move the state folder with RKAT_STATE_DIR. Nothing that was accepted is lost: 'rkat resume' goes on"
+		return f
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), f.code == fault.Storage && strings.Contains(f.what, "not writable"):
+		f.advice = "Set RKAT_STATE_DIR to a folder that can be written, or pass --state-root"
+		return f
+	}
+	f.advice = adviceFor(f.code, f.what)
+	return f
+}
+
+func adviceFor(code fault.Code, what string) string {
+	switch code {
+	case fault.Corrupt:
+		if strings.Contains(what, "newer version") {
+			return "Use the rkat that wrote it, or a later one. Nothing was changed"
+		}
+		return "Nothing was changed. Keep a copy of the file, then put back a backup, or move it away to start afresh: 'rkat doctor' names it"
+	case fault.OwnedElsewhere:
+		return "Another rkat is working on this session. Wait until it is done, or end it and try again"
+	case fault.Busy:
+		return "Something is running or waiting in this session. Wait for it, or interrupt it"
+	case fault.Overloaded:
+		return "Try again in a moment"
+	case fault.OutcomeUnknown:
+		return "It may have taken effect: look with 'rkat sessions show last' before you try again"
+	case fault.NotReady:
+		return "The session does not take this now: 'rkat sessions show last' says where it stands"
+	case fault.Storage:
+		return "'rkat doctor' looks at the state folder. Nothing that was accepted is lost: 'rkat resume' goes on"
+	case fault.Unauthenticated, fault.Provider:
+		return providerAdvice(what)
+	case fault.Internal:
+		return "This is a defect: please report it with the command that led to it"
+	case fault.Invalid, fault.NotFound, fault.NotRunning, fault.Stale, fault.Cancelled, fault.Budget:
+		return ""
+	}
+	return ""
+}
+
+// providerAdvice says what to do about a failed model call, whose message names its kind (llm.Kind).
+func providerAdvice(message string) string {
+	has := func(parts ...string) bool {
+		for _, p := range parts {
+			if strings.Contains(message, p) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("authentication_failed", "HTTP 401"):
+		return "The provider does not accept the key. Check " + keyOf(message) + ", then 'rkat resume'"
+	case has("invalid_key", "HTTP 403"):
+		return "The key is known but not allowed to do this. Check the account behind " + keyOf(message) + ", then 'rkat resume'"
+	case has("rate_limited", "HTTP 429"):
+		return "The provider limits how much you may ask. Wait a while, then 'rkat resume'"
+	case has("model_not_found", "HTTP 404"):
+		return "The provider does not have this model. 'rkat models' lists names; choose one with --model"
+	case has("not_configured"):
+		return "'rkat doctor' says what is set up and what is not"
+	case has("context_exceeded", "request_too_large", "HTTP 413"):
+		return "The conversation is longer than the model takes. Start a new session, or choose a model with more room"
+	case has("content_filtered"):
+		return "The provider's filter stopped it. Say it in other words"
+	case has("overloaded", "server_error", "HTTP 5"):
+		return "The provider is in trouble. Try again later with 'rkat resume'"
+	case has("connection_reset", "network_timeout", "connection refused", "no such host", "incomplete_response", "stream_stalled", "call_timeout"):
+		return "The connection to the provider failed. Check that the address is right and reachable, then 'rkat resume'"
+	case has("stream_parse_error", "invalid_tool_call", "empty_completion"):
+		return "The provider sent something that makes no sense. Try again with 'rkat resume', or choose another model with --model"
+	case has("invalid_request", "HTTP 400"):
+		return "The provider refused the request. If it names a setting, change it; otherwise choose another model with --model"
+	}
+	return "Try again with 'rkat resume'"
+}
+
+func keyOf(message string) string {
+	switch {
+	case strings.Contains(message, "anthropic"):
+		return "ANTHROPIC_API_KEY"
+	case strings.Contains(message, "openai"):
+		return "OPENAI_API_KEY"
+	}
+	return "the provider's key"
+}
+
+// Causes of a run that ended before its end, as an Outcome names them.
+const (
+	causeTurnLimit = "turn_limit_reached"
+	causeBudget    = "budget_exhausted"
+)
+
+// explainOutcome turns the end of a run into an error; nil: it completed.
+func explainOutcome(o control.Outcome) *failure {
+	switch {
+	case o.Cause == causeTurnLimit:
+		return &failure{code: fault.Budget, what: fmt.Sprintf("the run was stopped after %d model calls, its limit", o.Rounds),
+			advice: "What was done so far is kept. 'rkat resume' goes on; --max-rounds sets the limit of a new session", exit: ExitUsage}
+	case o.Cause == causeBudget:
+		return &failure{code: fault.Budget, what: orElse(o.Error, "a budget was used up"), advice: "What was done so far is kept", exit: ExitUsage}
+	case o.Status == control.Completed:
+		return nil
+	case o.Status == control.Cancelled:
+		return &failure{code: fault.Cancelled, what: "the run was cancelled", advice: "'rkat resume' goes on", exit: ExitFailed}
+	case o.Status == control.Abandoned:
+		return &failure{code: fault.Cancelled, what: "the prompt was given up: " + orElse(o.Error, orElse(o.Cause, "no reason was given")),
+			advice: "Send it again", exit: ExitFailed}
+	}
+	what := orElse(o.Error, orElse(o.Cause, "no reason was given"))
+	return &failure{code: fault.Provider, what: "the run failed: " + what, advice: providerAdvice(what), exit: ExitFailed}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// notFound says which sessions are near to one that does not exist.
+func (c *command) notFound(ctx context.Context, p Plane, ref string, err error) error {
+	f := &failure{code: fault.NotFound, what: fmt.Sprintf("there is no session %q here", ref), exit: ExitFailed, err: err}
+	list, lerr := p.Sessions(ctx, control.ListSessions{Limit: 200})
+	if lerr != nil {
+		return errors.Join(err, lerr)
+	}
+	if len(list) == 0 {
+		f.advice = "This folder has no sessions yet: 'rkat sessions --all' lists those of others"
+		return f
+	}
+	var ids []string
+	for _, s := range list {
+		ids = append(ids, string(s.ID))
+	}
+	if near := nearest(ref, ids, 3); len(near) > 0 {
+		for i := range near {
+			near[i] = short(near[i])
+		}
+		f.advice = "Did you mean " + strings.Join(near, ", ") + "? 'rkat sessions' lists all"
+		return f
+	}
+	f.advice = "'rkat sessions' lists those of this folder, 'rkat sessions --all' those of others too"
+	return f
+}

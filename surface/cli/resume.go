@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meerkat-go/meerkat/config"
+	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+func (c *command) resumeCommand() *cobra.Command {
+	var o outputFlags
+	cmd := &cobra.Command{
+		Use:   "resume [flags] [SESSION] [PROMPT…]",
+		Short: "go on with an unfinished run, or with a new prompt",
+		Long: `Resume finishes what was interrupted: the same run, from its last committed step.
+No model reply is bought again and no finished tool call is made again. A run
+that failed or was cancelled is gone on with. A prompt is sent after that.
+
+SESSION is an id or its beginning, 'last', or '~N' for the N-th most recent;
+without one it is the last session of the workspace.`,
+		Example: `  rkat resume
+  rkat resume 019a8c2e-41f0
+  rkat resume last "and now in French"`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v, err := o.view(c)
+			if err != nil {
+				return err
+			}
+			ref, words := "last", args
+			if len(args) > 0 && isRef(args[0]) {
+				ref, words = args[0], args[1:]
+			}
+			stdin := o.stdin
+			if len(words) == 0 && stdin == stdinAuto {
+				stdin = stdinOff
+			}
+			text, err := c.prompt(words, stdin)
+			if err != nil {
+				return err
+			}
+			if len(words) > 0 && text == "" {
+				return usage("the prompt is empty", "Say what to do next, or leave it out to finish what was interrupted")
+			}
+			return c.goOn(cmd.Context(), v, ref, text)
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// isRef reports whether a word is meant as the name of a session rather than the beginning of a prompt.
+func isRef(s string) bool {
+	if s == "last" || s == "" {
+		return s != ""
+	}
+	if n, ok := strings.CutPrefix(s, "~"); ok {
+		return n != "" && strings.Trim(n, "0123456789") == ""
+	}
+	return len(s) >= 4 && len(s) <= 36 && strings.Trim(strings.ToLower(s), "0123456789abcdef-") == "" && strings.ContainsAny(s, "0123456789")
+}
+
+// goOn goes on with a session: with its unfinished run, or with one that failed if there is no prompt; then with the prompt.
+func (c *command) goOn(ctx context.Context, v *view, ref, text string) error {
+	cfg, err := c.config("")
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(cfg.StateDir); errors.Is(err, os.ErrNotExist) {
+		return noSessions(cfg)
+	}
+	var rt Runtime
+	var session, taken control.Session
+	err = c.interruptible(ctx, func(ctx context.Context) error {
+		cfg = c.withServers(ctx, cfg)
+		var err error
+		if rt, err = c.open(ctx, cfg); err != nil {
+			return err
+		}
+		if session, err = c.find(ctx, rt.Plane, ref); err == nil {
+			taken, err = rt.Plane.Resume(ctx, session.ID)
+		}
+		if err != nil {
+			return errors.Join(err, rt.Close())
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	f := &follower{c: c, plane: rt.Plane, session: session.ID, view: v, cursor: session.Cursor}
+	var before *control.Outcome
+	if taken.Run != nil && len(taken.Run.Inputs) > 0 {
+		o, err := c.finishRun(ctx, f, taken)
+		if err != nil || text == "" || f.interrupted {
+			return c.finish(rt, f, cfg, session, nil, o, err)
+		}
+		before = &o
+	}
+	submit := control.Submit{Session: session.ID, Content: transcript.TextBlocks(text)}
+	if text == "" {
+		if taken.Run != nil {
+			return errors.Join(c.atRest(cfg, session), rt.Close())
+		}
+		submit = control.Submit{Session: session.ID, Continue: true}
+	}
+	o, err := f.follow(ctx, func(ctx context.Context) (control.Receipt, error) { return rt.Plane.Submit(ctx, submit) })
+	if text == "" && nothingToContinue(err) {
+		return errors.Join(c.atRest(cfg, session), rt.Close())
+	}
+	return c.finish(rt, f, cfg, session, before, o, err)
+}
+
+// finishRun watches the run that was taken over until the last of its inputs has ended.
+func (c *command) finishRun(ctx context.Context, f *follower, s control.Session) (control.Outcome, error) {
+	return f.follow(ctx, func(context.Context) (control.Receipt, error) {
+		return control.Receipt{Input: s.Run.Inputs[len(s.Run.Inputs)-1], Run: s.Run.ID}, nil
+	})
+}
+
+// withServers adds the model servers of this machine if nothing else is configured: a session may have used one.
+func (c *command) withServers(ctx context.Context, cfg config.Config) config.Config {
+	if len(cfg.Providers) > 0 || cfg.NoProbe {
+		return cfg
+	}
+	for _, s := range c.app.FindServers(ctx) {
+		cfg.Providers = append(cfg.Providers, s.Provider)
+	}
+	return cfg
+}
+
+// find looks a session up, and says which are near to one that does not exist.
+func (c *command) find(ctx context.Context, p Plane, ref string) (control.Session, error) {
+	s, err := p.Session(ctx, ref)
+	if fault.CodeOf(err) == fault.NotFound {
+		return s, c.notFound(ctx, p, ref, err)
+	}
+	if err != nil {
+		return s, fmt.Errorf("find session %s: %w", ref, err)
+	}
+	return s, nil
+}
+
+// nothingToContinue reports whether a refusal to continue means that the conversation waits for no reply.
+func nothingToContinue(err error) bool {
+	code := fault.CodeOf(err)
+	return err != nil && (code == fault.Invalid || code == fault.NotRunning)
+}
+
+// atRest says that there is nothing to resume. It is no failure: what was asked for is so already.
+func (c *command) atRest(cfg config.Config, s control.Session) error {
+	if c.json {
+		return c.printJSON(map[string]any{"session_id": s.ID, "session_ref": cfg.Realm + ":" + string(s.ID), "status": "nothing_to_resume"})
+	}
+	_, err := fmt.Fprintf(c.Stderr, "There is nothing to resume: the last run of session %s is complete.\nTo go on with it: rkat resume %s \"…\"\n",
+		short(string(s.ID)), short(string(s.ID)))
+	return err
+}
+
+func noSessions(cfg config.Config) error {
+	return &failure{code: fault.NotFound, what: "there are no sessions of " + cfg.Workspace + " yet",
+		advice: `Begin one with 'rkat run "…"'; 'rkat sessions --all' lists those of other folders`, exit: ExitFailed}
+}

@@ -1,0 +1,307 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meerkat-go/meerkat/config"
+	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/surface/cli/terminal"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// listed is a session with the realm it is in.
+type listed struct {
+	Ref string `json:"session_ref"` // realm:id
+	control.Session
+}
+
+func (c *command) sessionsCommand() *cobra.Command {
+	var all, asJSON bool
+	var limit, offset int
+	cmd := &cobra.Command{
+		Use:     "sessions",
+		Aliases: []string{"session"},
+		Short:   "list the sessions of this folder, latest first",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.json = asJSON
+			switch {
+			case len(args) > 0:
+				return usage(fmt.Sprintf("sessions does not know %q", args[0]), "To see a session: rkat sessions show "+args[0])
+			case limit < 1 || offset < 0:
+				return usage("--limit must be above 0, and --offset not below", "")
+			}
+			return c.list(cmd.Context(), all, limit, offset)
+		},
+	}
+	flags := func(cmd *cobra.Command) {
+		cmd.Flags().BoolVar(&all, "all", false, "those of all realms")
+		cmd.Flags().IntVar(&limit, "limit", 20, "how many")
+		cmd.Flags().IntVar(&offset, "offset", 0, "how many of the latest to leave out")
+		cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	}
+	flags(cmd)
+	list := &cobra.Command{Use: "list", Short: "the same", Args: cmd.Args, RunE: cmd.RunE}
+	flags(list)
+	cmd.AddCommand(list, c.showCommand())
+	return cmd
+}
+
+// list prints the sessions of a realm, or of all.
+func (c *command) list(ctx context.Context, all bool, limit, offset int) error {
+	cfg, err := c.config("")
+	if err != nil {
+		return err
+	}
+	realms := []string{cfg.Realm}
+	if all {
+		if realms, err = config.Realms(cfg.StateRoot); err != nil {
+			return err
+		}
+	}
+	sessions := []listed{}
+	var failed []error
+	for _, realm := range realms {
+		found, err := c.listRealm(ctx, cfg, realm, limit, offset)
+		if err != nil && !all {
+			return err
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("realm %s: %w", realm, err))
+		}
+		sessions = append(sessions, found...)
+	}
+	if c.json {
+		err = c.printJSON(map[string]any{"sessions": sessions})
+	} else {
+		err = c.printSessions(sessions, all, len(sessions) >= limit)
+	}
+	return errors.Join(append(failed, err)...)
+}
+
+// listRealm opens a realm for a listing; one that does not exist has none and is not made.
+func (c *command) listRealm(ctx context.Context, cfg config.Config, realm string, limit, offset int) ([]listed, error) {
+	cfg.Realm, cfg.StateDir = realm, filepath.Join(cfg.StateRoot, realm)
+	if _, err := os.Stat(cfg.StateDir); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	rt, err := c.app.Open(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open the sessions in %s: %w", cfg.StateDir, err)
+	}
+	found, err := rt.Plane.Sessions(ctx, control.ListSessions{Limit: limit, Offset: offset})
+	if err = errors.Join(err, rt.Close()); err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	out := make([]listed, len(found))
+	for i, s := range found {
+		out[i] = listed{realm + ":" + string(s.ID), s}
+	}
+	return out, nil
+}
+
+func (c *command) printSessions(sessions []listed, all, full bool) error {
+	if len(sessions) == 0 {
+		_, err := fmt.Fprintln(c.Stdout, "No sessions found.")
+		return err
+	}
+	width, onTerminal := c.Terminal(c.Stdout)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-13s  %-10s  %4s  %-16s  %-20s  %s\n", "ID", "STATE", "MSGS", "UPDATED", "MODEL", "TITLE")
+	for _, s := range sessions {
+		title := terminal.Line(s.Title)
+		if all {
+			title = terminal.Line(s.Workspace) + "  " + title
+		}
+		line := fmt.Sprintf("%-13s  %-10s  %4d  %-16s  %-20s  %s", short(string(s.ID)), state(s.Session), s.Messages,
+			s.Updated.Local().Format("2006-01-02 15:04"), terminal.Clip(terminal.Line(s.Model), 20), title)
+		if onTerminal && width > 0 {
+			line = terminal.Clip(line, width)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	if _, err := fmt.Fprint(c.Stdout, b.String()); err != nil {
+		return err
+	}
+	if full {
+		_, err := fmt.Fprintln(c.Stderr, "There may be more: --limit and --offset.")
+		return err
+	}
+	return nil
+}
+
+// state is a session's state in a word for people.
+func state(s control.Session) string {
+	if s.Unfinished {
+		return "unfinished"
+	}
+	if s.Phase == "attached" {
+		return "idle"
+	}
+	return s.Phase
+}
+
+// showFlags are those of sessions show.
+type showFlags struct{ json, effects, events, full bool }
+
+func (c *command) showCommand() *cobra.Command {
+	var o showFlags
+	cmd := &cobra.Command{
+		Use:   "show [REF]",
+		Short: "what was said and done in a session",
+		Long:  "Show prints a session: REF is an id or its beginning, 'last' (the default), or '~N'.",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.json = o.json
+			ref := "last"
+			if len(args) > 0 {
+				ref = args[0]
+			}
+			return c.show(cmd.Context(), ref, o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.effects, "effects", false, "the ledger of effects: what was asked of the world, and what came of it")
+	f.BoolVar(&o.events, "events", false, "the events, each with its cursor")
+	f.BoolVar(&o.full, "full", false, "tool results in full")
+	f.BoolVar(&o.json, "json", false, "as JSON")
+	return cmd
+}
+
+// shown is the JSON of a session.
+type shown struct {
+	listed
+	Rows    []shownRow       `json:"messages"`
+	Effects []control.Effect `json:"effects,omitempty"`
+	Events  []shownEvent     `json:"events,omitempty"`
+}
+
+type shownRow struct {
+	At   transcript.Position `json:"at"`
+	Time string              `json:"time"`
+	Run  string              `json:"run_id,omitempty"`
+	Role string              `json:"role"`
+	Body transcript.Entry    `json:"entry"`
+}
+
+type shownEvent struct {
+	Cursor  uint64        `json:"cursor"`
+	Time    string        `json:"time"`
+	Run     string        `json:"run_id,omitempty"`
+	Type    string        `json:"type"`
+	Payload event.Payload `json:"payload"`
+}
+
+const stamp = "2006-01-02T15:04:05.000Z07:00"
+
+func (c *command) show(ctx context.Context, ref string, o showFlags) error {
+	cfg, err := c.config("")
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(cfg.StateDir); errors.Is(err, os.ErrNotExist) {
+		return noSessions(cfg)
+	}
+	rt, err := c.app.Open(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("open the sessions in %s: %w", cfg.StateDir, err)
+	}
+	s, err := c.read(ctx, rt.Plane, cfg, ref, o)
+	if err = errors.Join(err, rt.Close()); err != nil {
+		return err
+	}
+	if o.json {
+		return c.printJSON(s)
+	}
+	return c.printShown(s, o)
+}
+
+func (c *command) read(ctx context.Context, p Plane, cfg config.Config, ref string, o showFlags) (shown, error) {
+	session, err := c.find(ctx, p, ref)
+	if err != nil {
+		return shown{}, err
+	}
+	s := shown{listed: listed{cfg.Realm + ":" + string(session.ID), session}, Rows: []shownRow{}}
+	rows, err := p.Transcript(ctx, session.ID, 1, 0)
+	if err != nil {
+		return shown{}, fmt.Errorf("read the transcript: %w", err)
+	}
+	for _, r := range rows {
+		s.Rows = append(s.Rows, shownRow{r.At, r.Time.Format(stamp), string(r.Run), transcript.Role(r.Entry), r.Entry})
+	}
+	if o.effects {
+		if s.Effects, err = p.Effects(ctx, session.ID); err != nil {
+			return shown{}, fmt.Errorf("read the effects: %w", err)
+		}
+	}
+	if o.events {
+		if s.Events, err = readEvents(ctx, p, session); err != nil {
+			return shown{}, fmt.Errorf("read the events: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// readEvents reads the events that there were when session was looked up.
+func readEvents(ctx context.Context, p Plane, session control.Session) ([]shownEvent, error) {
+	if session.Cursor == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var out []shownEvent
+	for e, err := range p.Events(ctx, session.ID, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if e.Cursor == 0 {
+			continue
+		}
+		out = append(out, shownEvent{e.Cursor, e.Time.Format(stamp), string(e.Run), e.Payload.Type(), e.Payload})
+		if e.Cursor >= session.Cursor {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (c *command) printShown(s shown, o showFlags) error {
+	p := c.printer()
+	p.field("Session", string(s.ID))
+	p.field("State", state(s.Session))
+	p.field("Created", s.Created.Local().Format("2006-01-02 15:04:05"))
+	p.field("Model", s.Model)
+	p.field("Workspace", s.Workspace)
+	p.field("Tokens", fmt.Sprint(s.Tokens))
+	if !o.effects && !o.events {
+		for _, r := range s.Rows {
+			p.row(r, o.full)
+		}
+	}
+	if o.effects {
+		p.effects(s.Effects)
+	}
+	if o.events {
+		for _, e := range s.Events {
+			data, err := json.Marshal(e.Payload)
+			if err != nil {
+				return err
+			}
+			p.line("#%-4d %s %s %s", e.Cursor, e.Time, e.Type, terminal.Line(string(data)))
+		}
+	}
+	if s.Unfinished {
+		p.line("")
+		p.line("A run is unfinished: 'rkat resume %s' goes on.", short(string(s.ID)))
+	}
+	return p.err
+}
