@@ -1,0 +1,67 @@
+// Command rkat runs agents from the command line.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/meerkat-go/meerkat"
+	"github.com/meerkat-go/meerkat/config"
+	"github.com/meerkat-go/meerkat/surface/cli"
+)
+
+// version is set by the linker for a release: -X main.version=1.2.3.
+var version = "dev"
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	world, err := cli.Process()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error: the working folder cannot be read:", err)
+		return cli.ExitFailed
+	}
+	return cli.Main(context.Background(), world, cli.App{
+		Open:        open,
+		Models:      models,
+		FindServers: func(ctx context.Context) []config.Server { return config.FindServers(ctx, config.UsualPlaces()) },
+		ListModels:  config.ListModels,
+		Version:     version,
+		Commit:      commit(),
+	})
+}
+
+// open opens the realm that the settings name.
+func open(ctx context.Context, c config.Config) (cli.Runtime, error) {
+	rt, err := meerkat.Open(ctx, meerkat.Config{StateDir: c.StateDir, Providers: c.Providers})
+	if err != nil {
+		return cli.Runtime{}, err
+	}
+	return cli.Runtime{Plane: rt.Plane(), CheckModel: rt.CheckModel, Close: rt.Close}, nil
+}
+
+func models(c config.Config) []cli.Model {
+	var out []cli.Model
+	for _, m := range meerkat.Models(c.Providers) {
+		out = append(out, cli.Model(m))
+	}
+	return out
+}
+
+// commit is the revision the binary was built from; empty: not known.
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}
