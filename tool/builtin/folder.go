@@ -13,6 +13,8 @@ import (
 	"github.com/meerkat-go/meerkat/tool"
 )
 
+const maxPath = 4096 // bytes; what systems take, and what a message can show
+
 // folder is a workspace, and how far paths may lead from it.
 type folder struct {
 	dir      string // as the user named it, absolute and clean
@@ -83,6 +85,9 @@ func (f *folder) locate(path string) (*spot, error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, errors.New("a path cannot contain a NUL byte")
 	}
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("a path has at most %d bytes; this one has %d", maxPath, len(path))
+	}
 	abs := filepath.Clean(path)
 	if !filepath.IsAbs(abs) {
 		abs = filepath.Join(f.dir, abs)
@@ -135,19 +140,19 @@ func (s *spot) try(op func(rel string) error) error {
 	return s.explain(err)
 }
 
-// resolve follows every link on the way to rel; false if it leads out or nowhere.
+// resolve follows every link on the way to rel, as far as rel exists; false if it leads out.
 func (s *spot) resolve(rel string) (string, bool) {
-	base := s.root.Name()
-	real, err := filepath.EvalSymlinks(filepath.Join(base, rel))
-	if err != nil {
-		// The last name may be one that is to be made.
-		dir, err := filepath.EvalSymlinks(filepath.Join(base, filepath.Dir(rel)))
-		if err != nil {
+	base, rest := s.root.Name(), ""
+	for {
+		real, err := filepath.EvalSymlinks(filepath.Join(base, rel))
+		if err == nil {
+			return within(base, filepath.Join(real, rest))
+		}
+		if rel == "." {
 			return "", false
 		}
-		real = filepath.Join(dir, filepath.Base(rel))
+		rel, rest = filepath.Dir(rel), filepath.Join(filepath.Base(rel), rest)
 	}
-	return within(base, real)
 }
 
 // explain puts an error into words for the model, with the path as it knows it.
