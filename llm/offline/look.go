@@ -192,7 +192,7 @@ func (r read) answer(t *talk) string {
 		switch {
 		case problem != "":
 			out = append(out, problem)
-		case name != p:
+		case name != p && path.Base(name) == path.Base(p):
 			out = append(out, fmt.Sprintf("%s, which is the only file of the name %s:\n\n%s", code(name), code(p), shown(name, d)))
 		default:
 			out = append(out, code(name)+":\n\n"+shown(name, d))

@@ -9,6 +9,7 @@ package offline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"time"
@@ -112,9 +113,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	kind := llm.Unclassified
 	if errors.Is(err, context.DeadlineExceeded) {
-		kind = llm.CallTimeout
+		return &llm.Error{Kind: llm.CallTimeout, Provider: Provider, Message: "the time for the call has run out", Err: context.Cause(ctx)}
 	}
-	return &llm.Error{Kind: kind, Provider: Provider, Message: "the call was abandoned", Err: err}
+	return fmt.Errorf("%s: model call abandoned: %w", Provider, err)
 }

@@ -79,24 +79,24 @@ func parseFind(ws []word, piped bool) rule {
 	rest = without(rest, "the", "all", "any", "every", "files", "file", "named", "called", "me", "a", "an", "for", "word", "text", "string", "phrase", "with", "are", "there", "occurrences", "of", "uses", "usages", "references", "is", "that", "name", "containing", "contain", "mentions", "lines", "matching")
 	if len(rest) == 0 {
 		if files && listing {
-			return find{glob: []string{"*"}, in: in}
+			return find{glob: "*", in: in}
 		}
 		return nil
 	}
 	w := rest[0]
 	if len(rest) == 1 && !w.quoted {
 		if k := w.kind(); k != nil && (files || strings.HasPrefix(w.text, "*.") || strings.HasPrefix(w.text, ".")) {
-			return find{glob: patterns(k), in: in}
+			return find{glob: pattern(k), in: in}
 		}
 		if strings.ContainsAny(w.text, "*?[") || named {
-			return find{glob: []string{w.text}, in: in}
+			return find{glob: w.text, in: in}
 		}
 		if !listing && (w.isBareName() || strings.Contains(strings.Trim(w.text, "."), ".") && w.isPath() && files) {
-			return find{glob: []string{w.text + "*"}, in: in, names: false}
+			return find{glob: w.text + "*", in: in}
 		}
 	}
 	if named && len(rest) == 1 {
-		return find{glob: []string{w.text}, in: in}
+		return find{glob: w.text, in: in}
 	}
 	if listing && !has(ws, "containing", "contain", "with", "mentions") {
 		return nil
@@ -112,12 +112,12 @@ func what(ws []word) string {
 	return joined(ws)
 }
 
-func patterns(endings []string) []string {
-	out := make([]string, len(endings))
-	for i, e := range endings {
-		out[i] = "*." + e
+// pattern is what files with one of these endings fit.
+func pattern(endings []string) string {
+	if len(endings) == 1 {
+		return "*." + endings[0]
 	}
-	return out
+	return "*.{" + strings.Join(endings, ",") + "}"
 }
 
 func parseCount(ws []word, piped bool) rule {

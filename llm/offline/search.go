@@ -17,19 +17,19 @@ const (
 
 // find asks where a text or a file is.
 type find struct {
-	what  string   // text to look for
-	names bool     // also in file names
-	glob  []string // instead of text: names of files
-	in    string   // folder or file; ".": everywhere
-	count bool     // only how many there are
-	stdin bool     // in standard input
+	what  string // text to look for
+	names bool   // also in file names
+	glob  string // instead of text: names of files
+	in    string // folder or file; ".": everywhere
+	count bool   // only how many there are
+	stdin bool   // in standard input
 }
 
 func (r find) answer(t *talk) string {
 	switch {
 	case r.stdin:
 		return r.inStdin(t)
-	case len(r.glob) > 0:
+	case r.glob != "":
 		return r.files(t)
 	}
 	if !t.offers(search) {
@@ -97,6 +97,9 @@ func (r find) tell(found []match) string {
 		files[m.path] = append(files[m.path], m)
 	}
 	head := fmt.Sprintf("%s occurs on **%s** in %s %s", code(r.what), number(len(found), "line", "lines"), number(len(order), "file", "files"), r.where())
+	if r.count && len(order) == 1 && order[0] == r.in {
+		return fmt.Sprintf("%s occurs on **%s** of %s. I count lines, not each occurrence on them.", code(r.what), number(len(found), "line", "lines"), code(r.in))
+	}
 	if r.count {
 		var counts []string
 		for _, f := range order {
@@ -152,7 +155,7 @@ func (r find) files(t *talk) string {
 	if !t.offers(glob) {
 		return t.lacking(glob)
 	}
-	pattern := braces(r.glob)
+	pattern := r.glob
 	if !strings.Contains(pattern, "/") {
 		pattern = "**/" + pattern
 	}
@@ -176,14 +179,6 @@ func (r find) files(t *talk) string {
 		fmt.Fprintf(&b, "\n\nThese are the first %d.", maxMatches)
 	}
 	return remarks(b.String(), l.notes)
-}
-
-// braces makes one pattern of several.
-func braces(patterns []string) string {
-	if len(patterns) == 1 {
-		return patterns[0]
-	}
-	return "{" + strings.Join(patterns, ",") + "}"
 }
 
 // globArgs are the arguments that look for a pattern in a folder, for as many entries as the tool gives.
@@ -213,14 +208,14 @@ func (r countFiles) answer(t *talk) string {
 	if !t.offers(glob) {
 		return t.lacking(glob)
 	}
-	pattern := "**/*"
+	fits := "**/*"
 	switch {
 	case r.folders:
-		pattern = "**/*/"
+		fits = "**/*/"
 	case len(r.endings) > 0:
-		pattern = "**/" + braces(patterns(r.endings))
+		fits = "**/" + pattern(r.endings)
 	}
-	res, ok := t.call(glob, t.globArgs(pattern, r.in))
+	res, ok := t.call(glob, t.globArgs(fits, r.in))
 	if !ok {
 		return ""
 	}
@@ -234,7 +229,7 @@ func (r countFiles) answer(t *talk) string {
 	}
 	what := ""
 	if len(r.endings) > 0 {
-		what = " that fit " + code(pattern)
+		what = " that fit " + code(fits)
 	}
 	text := fmt.Sprintf("There are **%s**%s %s, at any depth.", number(l.total, "file", "files"), what, where)
 	if l.total == 1 {
@@ -313,18 +308,18 @@ func (r countText) all(t *talk, endings []string) string {
 	if !t.offers(readFile) {
 		return t.lacking(readFile)
 	}
-	pattern := "**/" + braces(patterns(endings))
-	res, ok := t.call(glob, t.globArgs(pattern, "."))
+	fits := "**/" + pattern(endings)
+	res, ok := t.call(glob, t.globArgs(fits, "."))
 	if !ok {
 		return ""
 	}
 	if res.failed {
-		return failure("look for "+code(pattern), res)
+		return failure("look for "+code(fits), res)
 	}
 	l := readListing(res.text)
 	if l.total > maxCounted {
 		return fmt.Sprintf("There are %s that fit %s. I count by reading, and read at most %d: name a folder or a file, or ask me to run `wc` if the shell is offered.",
-			number(l.total, "file", "files"), code(pattern), maxCounted)
+			number(l.total, "file", "files"), code(fits), maxCounted)
 	}
 	total := 0
 	var notes []string
@@ -342,7 +337,7 @@ func (r countText) all(t *talk, endings []string) string {
 			}
 		}
 	}
-	text := fmt.Sprintf("The %s that fit %s have **%s** together.", number(len(l.entries), "file", "files"), code(pattern),
+	text := fmt.Sprintf("The %s that fit %s have **%s** together.", number(len(l.entries), "file", "files"), code(fits),
 		number(total, strings.TrimSuffix(r.unit, "s"), r.unit))
 	return remarks(text, notes)
 }

@@ -141,7 +141,11 @@ func (t *talk) call(name string, args map[string]any) (result, bool) {
 	if m.result == nil {
 		return result{text: "no result came", failed: true}, true
 	}
-	return result{text: m.result.Content.Plain(), failed: m.result.IsError, code: m.result.Code}, true
+	r := result{text: m.result.Content.Plain(), failed: m.result.IsError, code: m.result.Code}
+	if r.failed {
+		r.text = strings.TrimPrefix(r.text, name+": ") // the answer says in its own words what was tried
+	}
+	return r, true
 }
 
 // offers reports whether a tool may be called.

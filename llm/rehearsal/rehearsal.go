@@ -354,10 +354,11 @@ func (p player) pause(d time.Duration) bool {
 	if err == nil {
 		return true
 	}
-	kind := llm.Unclassified
 	if errors.Is(err, context.DeadlineExceeded) {
-		kind = llm.CallTimeout
+		err = &llm.Error{Kind: llm.CallTimeout, Provider: Provider, Message: "the time for the call has run out", Err: context.Cause(p.ctx)}
+	} else {
+		err = fmt.Errorf("%s: model call abandoned: %w", Provider, err)
 	}
-	p.yield(nil, &llm.Error{Kind: kind, Provider: Provider, Message: "the call was abandoned", Err: err})
+	p.yield(nil, err)
 	return false
 }
