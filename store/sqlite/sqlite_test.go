@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 
@@ -11,7 +12,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	storetest.CrashChild(openAt)
 	goleak.VerifyTestMain(m)
+}
+
+func openAt(ctx context.Context, path string) (store.Store, error) {
+	return Open(ctx, Options{Path: path})
 }
 
 // reopen opens the store in a place of its own, as often as it is called.
@@ -37,4 +43,18 @@ func TestSQLite_keeps_the_contract(t *testing.T) {
 func TestSQLite_keeps_what_it_was_given(t *testing.T) {
 	t.Parallel()
 	storetest.RunDurable(t, reopen)
+}
+
+func TestNothing_acknowledged_is_lost_when_the_process_is_killed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	times := 20
+	if testing.Short() {
+		times = 3
+	}
+	storetest.RunCrash(t, path, times, openAt, func(t *testing.T) {
+		if err := Check(t.Context(), path); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
