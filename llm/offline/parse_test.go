@@ -2,6 +2,7 @@ package offline
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -147,4 +148,37 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q is understood in two ways", say)
 		}
 	})
+}
+
+func Test_every_example_of_the_document_is_understood(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/offline.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := map[string]string{"look": "folder", "read": "read", "summarise": "summarise", "find files": "find", "find text": "find", "count": "count",
+		"compare": "compare", "write": "write", "replace": "replace", "run": "command", "time": "clock", "help": "help"}
+	said := 0
+	for line := range strings.Lines(string(doc)) {
+		cells := strings.Split(line, " | ")
+		want, ok := rules[strings.TrimPrefix(cells[0], "| ")]
+		if !ok || len(cells) != 3 {
+			continue
+		}
+		for example := range strings.SplitSeq(cells[1], " · ") {
+			say := strings.TrimSpace(strings.Trim(example, "`"))
+			if strings.HasPrefix(example, "``") {
+				say = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(example, "``"), "``"))
+			}
+			r, rest := parse(say, false)
+			got := strings.TrimPrefix(fmt.Sprintf("%T", r), "offline.")
+			if !strings.HasPrefix(got, want) && !(want == "count" && got == "find") || rest != "" {
+				t.Errorf("the document says that %q is for %s, and it is understood as %s and %q", say, want, got, rest)
+			}
+			said++
+		}
+	}
+	if said < 30 {
+		t.Errorf("only %d examples were found", said)
+	}
 }
