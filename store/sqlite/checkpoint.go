@@ -58,6 +58,10 @@ func (s *Store) checkpoint() {
 			wait.Stop()
 			return
 		}
+		select {
+		case <-s.written: // covered by what follows
+		default:
+		}
 		c := &s.checkpoints
 		if c.conn == nil {
 			conn, err := s.openConn(false)
@@ -69,12 +73,13 @@ func (s *Store) checkpoint() {
 		}
 		log, done, err := passive(c.conn)
 		c.record(log, done, err)
-		if log > foldAbove {
+		if log > s.options.foldAbove {
 			s.writer.fold.Store(true)
 		}
 	}
 }
 
+// record keeps the result of a checkpoint, or of what was done in its place, for Stats.
 func (c *checkpointer) record(log, _ int64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -42,7 +42,8 @@ func classify(err error) (condition error, advice string) {
 		return nil, ""
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return store.ErrFull, adviceFull
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR),
+		errors.Is(err, syscall.EISDIR):
 		return store.ErrReadOnly, adviceReadOnly
 	}
 	switch resultCode(err) {

@@ -26,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
@@ -38,7 +39,8 @@ type Options struct {
 	Readers int           // how many reads go on at the same time; 0: 4
 	Wait    time.Duration // how long to wait for a lock of another process; 0: 10 s
 
-	maxPages int64 // for tests of a full disk: a bound on the size of the file; 0: none
+	maxPages  int64 // for tests of a full disk: a bound on the size of the file; 0: none
+	foldAbove int64 // for tests of a long log; 0: foldAbove
 }
 
 // Store is a store.Store. Make one with Open.
@@ -75,6 +77,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.Wait <= 0 {
 		o.Wait = 10 * time.Second
 	}
+	if o.foldAbove <= 0 {
+		o.foldAbove = foldAbove
+	}
 	if o.Path, err = filepath.Abs(o.Path); err != nil {
 		return nil, explain(o.Path, doing, err)
 	}
@@ -105,7 +110,10 @@ func create(path string) error {
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return nil
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			return err
+		}
+		return syscall.EISDIR
 	}
 	if err != nil {
 		return err

@@ -235,7 +235,7 @@ func rollback(c *conn) error {
 
 // replace gives the writer's connection up, which rolls back what is open on it; the next group opens another one.
 func (s *Store) replace() {
-	if err := s.writer.conn.close(); err != nil {
+	if err := errors.Join(rollback(s.writer.conn), s.writer.conn.close()); err != nil {
 		s.checkpoints.record(0, 0, err) // nothing depends on it, but it is not hidden
 	}
 	s.writer.conn = nil

@@ -1,0 +1,256 @@
+package sqlite
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/store"
+)
+
+func TestFiles_and_folders_are_for_their_owner_alone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "one", "two")
+	s := opened(t, Options{Path: filepath.Join(dir, "sessions.db")}, "a")
+	if err := s.Commit(t.Context(), small("a", 0)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{filepath.Dir(dir): 0o700, dir: 0o700, s.Path(): 0o600, s.Path() + "-wal": 0o600, s.Path() + "-shm": 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", path, got, want)
+		}
+	}
+}
+
+func TestA_path_may_hold_any_character(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a b?c#d%41&e=f;'ü", "s?mode=ro.db")
+	if err := opened(t, Options{Path: path}, "a").Close(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		t.Fatalf("%v, %v", info, err)
+	}
+}
+
+func TestEvery_connection_that_writes_is_durable_and_leaves_checkpoints_alone(t *testing.T) {
+	t.Parallel()
+	s := opened(t, Options{})
+	for query, want := range map[string]int64{"PRAGMA synchronous": 2, "PRAGMA wal_autocheckpoint": 0, "PRAGMA busy_timeout": 10_000,
+		"PRAGMA application_id": applicationID, "PRAGMA user_version": schemaVersion} {
+		if got, err := s.writer.conn.number(query); err != nil || got != want {
+			t.Errorf("%s is %d, want %d (%v)", query, got, want, err)
+		}
+	}
+}
+
+func TestMany_open_a_new_file_at_once(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		path := filepath.Join(t.TempDir(), "sessions.db")
+		var wg sync.WaitGroup
+		for n := range 8 {
+			wg.Go(func() {
+				s, err := Open(t.Context(), Options{Path: path})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				sid := id.Session(fmt.Sprintf("s%d", n))
+				_, err = s.Acquire(t.Context(), store.Claim{Session: sid, Owner: store.Owner{ID: "o"}, Now: time.Unix(0, 0), TTL: time.Hour, Create: true})
+				err = errors.Join(err, s.Commit(t.Context(), small(sid, 0)), s.Close())
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		s := opened(t, Options{Path: path})
+		if got, err := s.Sessions(t.Context(), store.Query{}); err != nil || len(got) != 8 {
+			t.Fatalf("%d sessions, %v", len(got), err)
+		}
+	}
+}
+
+func TestAn_idle_store_does_nothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := opened(t, Options{}, "a")
+		for n := range uint64(3) {
+			if err := s.Commit(t.Context(), small("a", n)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if got := s.Stats(); got.Checkpoints != n+1 || got.CheckpointError != nil {
+				t.Fatalf("%+v after %d commits", got, n+1)
+			}
+		}
+	})
+}
+
+func TestA_long_log_begins_anew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := opened(t, Options{foldAbove: 50}, "a")
+		v := uint64(0)
+		// A read that does not end keeps the checkpointer from the end of the log, as an incessant writer does.
+		grow := func() int64 {
+			for range 20 {
+				if err := s.Commit(t.Context(), small("a", v)); err != nil {
+					t.Fatal(err)
+				}
+				v++
+			}
+			time.Sleep(checkpointEvery)
+			synctest.Wait()
+			return s.Stats().LogPages
+		}
+		longest := int64(0)
+		for range 20 {
+			longest = max(longest, grow())
+		}
+		if longest > 400 {
+			t.Fatalf("the log grew to %d pages", longest)
+		}
+	})
+}
+
+var writeFixture = flag.Bool("write-fixture", false, "write testdata/v<schema version>.db.gz unless it is there")
+
+// fixture is the content of every fixture: what a store of that version was given.
+func fixture(t *testing.T, s *Store) (loaded store.Loaded, batch *store.Batch) {
+	t.Helper()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 1000, time.UTC)
+	b := &store.Batch{Session: "0195f000-0000-7000-8000-000000000001", Term: 1, To: 7, Control: []byte("control"),
+		Head:     store.Head{Created: at, Updated: at.Add(time.Hour), Phase: "idle", Title: "title", Model: "model", Workspace: "/w", Messages: 2, Tokens: 3, Unfinished: true},
+		Values:   []store.Value{{Name: "model", Data: []byte("value")}},
+		Inputs:   []store.InputRow{{ID: "live", Key: "key", Seq: 1, Live: true, Body: []byte("live input")}, {ID: "ended", Seq: 2, Body: []byte("ended input")}},
+		Effects:  []store.EffectRow{{ID: id.Effect{Version: 5, Ordinal: 1}, Kind: "tool", Run: "run", Body: []byte("closed")}, {ID: id.Effect{Version: 7}, Open: true, Kind: "tool", Run: "run", Body: []byte("open")}},
+		Messages: []store.MessageRow{{Message: 0, Role: "user", Body: []byte("question")}, {Message: 1, Role: "assistant", Body: []byte("answer")}},
+		Events:   []store.EventRow{{Cursor: 1, Body: []byte("event")}},
+		Receipts: []store.ReceiptRow{{Run: "run", Sequence: 1, Body: []byte("receipt")}}}
+	return store.Loaded{Version: 7, Control: b.Control, Head: b.Head, Values: b.Values, Inputs: b.Inputs[:1], Effects: b.Effects[1:]}, b
+}
+
+func TestEvery_schema_ever_released_loads(t *testing.T) {
+	t.Parallel()
+	for v := 1; v <= schemaVersion; v++ {
+		t.Run(fmt.Sprintf("version %d", v), func(t *testing.T) {
+			t.Parallel()
+			packed := filepath.Join("testdata", fmt.Sprintf("v%d.db.gz", v))
+			path := filepath.Join(t.TempDir(), "sessions.db")
+			if v == schemaVersion && *writeFixture {
+				saveFixture(t, packed)
+			}
+			f, err := os.Open(packed)
+			if err != nil {
+				t.Fatalf("%v; a new version needs go test ./store/sqlite -write-fixture, once", err)
+			}
+			defer f.Close()
+			z, err := gzip.NewReader(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(z)
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, path, b)
+			s := opened(t, Options{Path: path})
+			want, batch := fixture(t, s)
+			got, err := s.Load(t.Context(), batch.Session)
+			if d := cmp.Diff(want, got); err != nil || d != "" {
+				t.Fatalf("%v\n%s", err, d)
+			}
+			ended, err1 := s.InputByID(t.Context(), batch.Session, "ended")
+			messages, err2 := s.Messages(t.Context(), batch.Session, 0, 0)
+			events, err3 := s.Events(t.Context(), batch.Session, 0, 0)
+			effects, err4 := s.Effects(t.Context(), batch.Session)
+			receipt, err5 := s.Receipt(t.Context(), batch.Session, "run", 1)
+			if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff([]any{batch.Inputs[1], batch.Messages, batch.Events, batch.Effects, batch.Receipts[0]}, []any{ended, messages, events, effects, receipt}); d != "" {
+				t.Fatal(d)
+			}
+			l, err := s.Acquire(t.Context(), store.Claim{Session: batch.Session, Owner: store.Owner{ID: "p"}, Now: time.Unix(7200, 0), TTL: time.Hour})
+			if err != nil || l.Term != 2 {
+				t.Fatalf("%+v, %v", l, err)
+			}
+		})
+	}
+}
+
+// saveFixture writes the fixture of the current version. One that is there stays: it was written by a version that is gone.
+func saveFixture(t *testing.T, packed string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fixture.db")
+	s := mustOpen(t, Options{Path: path})
+	_, b := fixture(t, s)
+	_, err := s.Acquire(t.Context(), store.Claim{Session: b.Session, Owner: store.Owner{ID: "o", Machine: "m", Boot: "b", PID: 1, Started: "s", Address: "a"},
+		Now: time.Unix(0, 0), TTL: time.Hour, Create: true})
+	if err := errors.Join(err, s.Commit(t.Context(), b), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	_, err = z.Write(contents(t, path))
+	if err := errors.Join(err, z.Close(), os.MkdirAll("testdata", 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(packed, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Write(out.Bytes())
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The driver is machine code translated for one version of its C library: another one, chosen by some other dependency, may link and
+// corrupt.
+func TestThe_driver_has_exactly_the_libc_it_was_made_for(t *testing.T) {
+	t.Parallel()
+	ours := contents(t, filepath.Join("..", "..", "go.mod"))
+	cache, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := required(t, ours, "modernc.org/sqlite")
+	theirs := contents(t, filepath.Join(strings.TrimSpace(string(cache)), "cache", "download", "modernc.org", "sqlite", "@v", version+".mod"))
+	if got, want := required(t, ours, "modernc.org/libc"), required(t, theirs, "modernc.org/libc"); got != want {
+		t.Errorf("go.mod has libc %s and modernc.org/sqlite %s is made for %s: go get modernc.org/libc@%s", got, version, want, want)
+	}
+}
+
+// required finds the version of a module in a go.mod file.
+func required(t *testing.T, file []byte, module string) string {
+	t.Helper()
+	for line := range strings.Lines(string(file)) {
+		if f := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require ")); len(f) >= 2 && f[0] == module {
+			return f[1]
+		}
+	}
+	t.Fatalf("%s is not required", module)
+	return ""
+}
