@@ -1,4 +1,4 @@
-package control_test
+package meerkat_test
 
 import (
 	"context"
