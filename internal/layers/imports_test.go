@@ -104,7 +104,7 @@ var layers = []layer{
 	{pkg: ".", band: serve, may: join(vocabulary, []string{"store", "store/memory", "store/sqlite", "store/postgres", "llm", "llm/*", "tool", "tool/*", "executor",
 		"credential", "credential/*", "driver", "feed", "runtime", "agent", "control", "config", "feature/*", "internal/process"}),
 		why: "the root wires parts together; it decides nothing, so it does not know the machine, and it serves no surface"},
-	{pkg: "cmd/*", band: serve, may: join(vocabulary, []string{".", "control", "config", "surface/*"}), why: "a command reads flags, opens the product and serves a surface"},
+	{pkg: "cmd/*", band: serve, may: join(vocabulary, []string{".", "control", "config", "surface/*", "internal/demo"}), why: "a command reads flags, opens the product and serves a surface"},
 	{pkg: "examples/*", band: serve, may: join(vocabulary, []string{".", "control", "llm", "llm/*", "tool", "tool/*", "executor", "store", "store/*"}),
 		why: "an example shows what a user may import"},
 
@@ -115,6 +115,8 @@ var layers = []layer{
 		why: "a benchmark measures what a user gets; a benchmark of the machine stands beside the machine"},
 	{pkg: "bench/*", band: prove, may: join(vocabulary, []string{".", "control", "llm", "llm/*", "tool", "tool/*"}), vendors: []string{"golang.org/x/sys"}, why: "a benchmark measures what a user gets"},
 	{pkg: "internal/process", band: prove, may: join(vocabulary, []string{"store"}), why: "it says who owns leases, in the store's words, and nothing else"},
+	{pkg: "internal/demo", band: prove, may: join(vocabulary, []string{"control", "llm", "llm/rehearsal", "tool"}),
+		why: "the demo brings a tool and a script of its own and is otherwise a user of the plane"},
 	{pkg: "internal/*", band: prove, may: vocabulary, why: whyInternal},
 }
 

@@ -27,14 +27,20 @@ type failure struct {
 }
 
 func (f *failure) Error() string {
-	s := strings.TrimRight(f.what, ". ") + "."
+	s := sentence(f.what)
 	if f.advice != "" {
-		s += " " + strings.TrimRight(f.advice, ".")
-		if !strings.HasSuffix(s, "?") {
-			s += "."
-		}
+		s += " " + sentence(f.advice)
 	}
 	return s
+}
+
+// sentence ends s with a full stop, unless it ends with a question, or with something to be typed.
+func sentence(s string) string {
+	s = strings.TrimRight(s, ". ")
+	if strings.HasSuffix(s, "?") || strings.HasSuffix(s, `"`) && strings.Contains(s, `rkat `) {
+		return s
+	}
+	return s + "."
 }
 
 func (f *failure) Unwrap() error         { return f.err }

@@ -64,7 +64,8 @@ func isRef(s string) bool {
 	if n, ok := strings.CutPrefix(s, "~"); ok {
 		return n != "" && strings.Trim(n, "0123456789") == ""
 	}
-	return len(s) >= 4 && len(s) <= 36 && strings.Trim(strings.ToLower(s), "0123456789abcdef-") == "" && strings.ContainsAny(s, "0123456789")
+	hex := len(s) <= 36 && strings.Trim(strings.ToLower(s), "0123456789abcdef-") == ""
+	return hex && (len(s) >= 4 && strings.ContainsAny(s, "0123456789") || len(s) >= 8)
 }
 
 // goOn goes on with a session: with its unfinished run, or with one that failed if there is no prompt; then with the prompt.
@@ -106,15 +107,12 @@ func (c *command) goOn(ctx context.Context, v *view, ref, text string) error {
 	}
 	submit := control.Submit{Session: session.ID, Content: transcript.TextBlocks(text)}
 	if text == "" {
-		if taken.Run != nil {
+		if !taken.Pending {
 			return errors.Join(c.atRest(cfg, session), rt.Close())
 		}
 		submit = control.Submit{Session: session.ID, Continue: true}
 	}
 	o, err := f.follow(ctx, func(ctx context.Context) (control.Receipt, error) { return rt.Plane.Submit(ctx, submit) })
-	if text == "" && nothingToContinue(err) {
-		return errors.Join(c.atRest(cfg, session), rt.Close())
-	}
 	return c.finish(rt, f, cfg, session, before, o, err)
 }
 
@@ -146,12 +144,6 @@ func (c *command) find(ctx context.Context, p Plane, ref string) (control.Sessio
 		return s, fmt.Errorf("find session %s: %w", ref, err)
 	}
 	return s, nil
-}
-
-// nothingToContinue reports whether a refusal to continue means that the conversation waits for no reply.
-func nothingToContinue(err error) bool {
-	code := fault.CodeOf(err)
-	return err != nil && (code == fault.Invalid || code == fault.NotRunning)
 }
 
 // atRest says that there is nothing to resume. It is no failure: what was asked for is so already.

@@ -193,16 +193,14 @@ func (c *command) checkModel(ctx context.Context, rt Runtime, cfg config.Config)
 	if err == nil {
 		return nil
 	}
-	f := &failure{code: fault.CodeOf(err), what: fmt.Sprintf("the model %q cannot be used: %v", cfg.Model, err), exit: ExitFailed, err: err}
-	var names []string
-	for _, m := range c.app.Models(cfg) {
-		names = append(names, m.Name)
+	_, why, known := strings.Cut(err.Error(), "not_configured: ")
+	if !known {
+		if _, why, known = strings.Cut(err.Error(), "model_not_found: "); !known {
+			why = err.Error()
+		}
 	}
-	if near := nearest(cfg.Model, names, 3); len(near) > 0 && f.code == fault.NotFound {
-		f.advice = "Did you mean " + strings.Join(near, " or ") + "? "
-	}
-	f.advice += "'rkat models' lists names, 'rkat doctor' says which providers are set up"
-	return f
+	return &failure{code: fault.CodeOf(err), what: fmt.Sprintf("the model %q cannot be used: %s", cfg.Model, why),
+		advice: "'rkat models' lists names, 'rkat doctor' says which providers are set up", exit: ExitFailed, err: err}
 }
 
 // interruptible runs what comes before a session is followed, and gives up on the first signal.

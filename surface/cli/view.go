@@ -223,13 +223,13 @@ func describe(e event.Event) string {
 	}
 	detail := ""
 	if data, err := json.Marshal(e.Payload); err == nil && string(data) != "{}" {
-		detail = " " + string(data)
+		detail = " " + terminal.Clip(terminal.Line(string(data)), 2000)
 	}
 	cursor := "     "
 	if e.Cursor > 0 {
 		cursor = fmt.Sprintf("%-5s", fmt.Sprintf("#%d", e.Cursor))
 	}
-	return cursor + " " + e.Payload.Type() + terminal.Clip(terminal.Line(detail), 2000)
+	return cursor + " " + e.Payload.Type() + detail
 }
 
 // call is a tool call in a few words: its name, and the argument that says most.
