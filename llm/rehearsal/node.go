@@ -29,6 +29,8 @@ type node struct {
 type nodeReader struct {
 	data []byte
 	dec  *json.Decoder
+	at   int // an offset, and how many lines end before it: counting goes on from there
+	ends int
 }
 
 // parseNodes reads exactly one JSON value. A key that comes twice is an error: one of the two would be ignored.
@@ -61,7 +63,13 @@ func invalidUTF8(data []byte) int {
 }
 
 func (r *nodeReader) lineAt(offset int) int {
-	return 1 + bytes.Count(r.data[:min(max(offset, 0), len(r.data))], []byte("\n"))
+	offset = min(max(offset, 0), len(r.data))
+	if offset < r.at {
+		r.at, r.ends = 0, 0
+	}
+	r.ends += bytes.Count(r.data[r.at:offset], []byte("\n"))
+	r.at = offset
+	return 1 + r.ends
 }
 
 // skip returns the offset of the next token's first byte.

@@ -60,7 +60,11 @@ func Open(path string) (llm.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(s)
+	m, err := New(s)
+	if err != nil {
+		return nil, err // not m: a nil *Model is no nil llm.Model
+	}
+	return m, nil
 }
 
 //go:embed demo.json
