@@ -87,7 +87,7 @@ func (c *command) printJSON(v any) error {
 
 // explain finds out what a user can do about an error of the product.
 func explain(err error) *failure {
-	f := &failure{code: fault.CodeOf(err), what: err.Error(), exit: ExitFailed, err: err}
+	f := &failure{code: fault.CodeOf(err), what: oneLine(err.Error()), exit: ExitFailed, err: err}
 	var ce *config.Error
 	switch {
 	case errors.As(err, &ce):
@@ -101,7 +101,32 @@ func explain(err error) *failure {
 		return f
 	}
 	f.advice = adviceFor(f.code, f.what)
+	if f.code == fault.OwnedElsewhere {
+		f.what = holder(f.what)
+	}
 	return f
+}
+
+// oneLine joins the lines of an error that has several causes, each once.
+func oneLine(s string) string {
+	var out string
+	for l := range strings.Lines(s) {
+		if l = strings.TrimSpace(l); !strings.Contains(out, l) {
+			out = strings.TrimPrefix(out+"; "+l, "; ")
+		}
+	}
+	return out
+}
+
+// holder takes what a user needs from an error that says who holds a session.
+func holder(what string) string {
+	i := strings.Index(what, " is in use by process")
+	if i < 0 {
+		return what
+	}
+	who, _, _ := strings.Cut(what[i:], " until ")
+	from := strings.LastIndexByte(what[:i], ' ') + 1
+	return "session " + short(what[from:i]) + who
 }
 
 func adviceFor(code fault.Code, what string) string {
@@ -110,7 +135,7 @@ func adviceFor(code fault.Code, what string) string {
 		if strings.Contains(what, "newer version") {
 			return "Use the rkat that wrote it, or a later one. Nothing was changed"
 		}
-		return "Nothing was changed. Keep a copy of the file, then put back a backup, or move it away to start afresh: 'rkat doctor' names it"
+		return "Nothing was changed. To work in the meantime, name another place with RKAT_STATE_DIR"
 	case fault.OwnedElsewhere:
 		return "Another rkat is working on this session. Wait until it is done, or end it and try again"
 	case fault.Busy:

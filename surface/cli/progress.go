@@ -39,7 +39,10 @@ func (p *progress) draw(now time.Time) error {
 		if p.letters > 0 {
 			about = "~"
 		}
-		tail = fmt.Sprintf(" · %s in, %s%s out", count(p.in), about, count(out))
+		tail = fmt.Sprintf(" · %s%s out", about, count(out))
+		if p.in > 0 {
+			tail = fmt.Sprintf(" · %s in, %s%s out", count(p.in), about, count(out))
+		}
 	}
 	tail += fmt.Sprintf(" · %ds", int(now.Sub(p.began).Seconds()))
 	line = terminal.Clip(line, max(10, p.width-1-terminal.Width(tail))) + tail

@@ -140,10 +140,7 @@ func (c *command) find(ctx context.Context, p Plane, ref string) (control.Sessio
 	if fault.CodeOf(err) == fault.NotFound {
 		return s, c.notFound(ctx, p, ref, err)
 	}
-	if err != nil {
-		return s, fmt.Errorf("find session %s: %w", ref, err)
-	}
-	return s, nil
+	return s, err
 }
 
 // atRest says that there is nothing to resume. It is no failure: what was asked for is so already.

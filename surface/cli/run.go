@@ -26,13 +26,13 @@ type outputFlags struct {
 
 func (o *outputFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", "text", "text or json")
+	f.StringVarP(&o.output, "output", "o", "text", "`FORMAT`: text or json")
 	f.BoolVar(&o.json, "json", false, "the same as --output json")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "nothing on standard error but errors")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "each event as a line on standard error")
 	f.BoolVarP(&o.stream, "stream", "s", false, "show the answer as it comes, also in a pipe")
 	f.BoolVar(&o.noStream, "no-stream", false, "show the answer when it is whole")
-	f.StringVar(&o.stdin, "stdin", stdinAuto, "auto (read a pipe or file), blob (read it) or off")
+	f.StringVar(&o.stdin, "stdin", stdinAuto, "`HOW`: auto (read a pipe or file), blob (read it), off")
 }
 
 // view checks the flags and makes the view they ask for.
@@ -71,13 +71,13 @@ func (c *command) runCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, &o, args) },
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.model, "model", "m", "", "model to use ('rkat models' lists names)")
-	f.StringVarP(&o.tools, "tools", "t", "workspace", "none, safe (read only), workspace, or full")
+	f.StringVarP(&o.model, "model", "m", "", "`NAME` of the model ('rkat models' lists them)")
+	f.StringVarP(&o.tools, "tools", "t", "workspace", "`PRESET`: none, safe (read only), workspace, full")
 	f.BoolVar(&o.yolo, "yolo", false, "the same as --tools full")
-	f.StringVar(&o.system, "system", "", "system prompt")
-	f.IntVar(&o.maxRounds, "max-rounds", 0, "model calls in one run (default 100)")
-	f.IntVar(&o.maxTokens, "max-tokens", 0, "tokens in one reply")
-	f.StringVar(&o.resume, "resume", "", "go on with a session: an id or its beginning, last, or ~N")
+	f.StringVar(&o.system, "system", "", "`TEXT` of the system prompt")
+	f.IntVar(&o.maxRounds, "max-rounds", 0, "`N` model calls in one run at most (default 100)")
+	f.IntVar(&o.maxTokens, "max-tokens", 0, "`N` tokens in one reply at most")
+	f.StringVar(&o.resume, "resume", "", "go on with `SESSION`: an id or its beginning, last, ~N")
 	f.Lookup("resume").NoOptDefVal = "last"
 	o.outputFlags.add(cmd)
 	return cmd

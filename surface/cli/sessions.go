@@ -45,8 +45,8 @@ func (c *command) sessionsCommand() *cobra.Command {
 	}
 	flags := func(cmd *cobra.Command) {
 		cmd.Flags().BoolVar(&all, "all", false, "those of all realms")
-		cmd.Flags().IntVar(&limit, "limit", 20, "how many")
-		cmd.Flags().IntVar(&offset, "offset", 0, "how many of the latest to leave out")
+		cmd.Flags().IntVar(&limit, "limit", 20, "`N` at most")
+		cmd.Flags().IntVar(&offset, "offset", 0, "leave out the `N` latest")
 		cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	}
 	flags(cmd)

@@ -195,7 +195,7 @@ func (v *view) resumed(p event.Resumed) {
 	}
 	s := "The run goes on after an interruption."
 	if p.Unknown > 0 {
-		s += fmt.Sprintf(" Of %s it is not known whether they took effect; they are not repeated, and the model is told.", plural(p.Unknown, "tool call"))
+		s += " " + plural(p.Unknown, "tool call") + " may have taken effect before it and will not be repeated; the model is told."
 	}
 	v.note("%s", s)
 }
