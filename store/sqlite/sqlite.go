@@ -29,6 +29,9 @@ import (
 	"syscall"
 	"time"
 
+	vendor "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/store"
 )
@@ -129,6 +132,9 @@ func (s *Store) openWriter() (*writer, error) {
 	}
 	state, err := stand(r)
 	s.readers.giveBack(r)
+	if halfMade(err) {
+		state, err = s.finishRollback()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +152,23 @@ func (s *Store) openWriter() (*writer, error) {
 		}
 	}
 	return &writer{conn: c}, nil
+}
+
+// halfMade reports whether a read-only look failed because of what a process left that died while it made the file: a journal that has
+// to be rolled back by somebody who may write.
+func halfMade(err error) bool {
+	var e *vendor.Error
+	return errors.As(err, &e) && e.Code() == lib.SQLITE_READONLY_ROLLBACK
+}
+
+// finishRollback undoes what was half made, as any program does that opens the file for writing, and looks again.
+func (s *Store) finishRollback() (state standing, err error) {
+	c, err := connect(s.path, readWrite, s.options.Wait.Milliseconds())
+	if err != nil {
+		return standing{}, err
+	}
+	state, err = stand(c)
+	return state, errors.Join(err, c.close())
 }
 
 // openConn makes a connection that writes. Only the writer's waits for locks: a checkpoint never does.
