@@ -15,6 +15,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,19 @@ import (
 func main() {
 	dir := flag.String("dir", "", "folder on the disk to measure; empty: the system's temporary folder")
 	turns := flag.Int("turns", 1000, "turns per measurement")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the measurements to this file")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "turns:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	if err := measure(context.Background(), *dir, *turns); err != nil {
 		fmt.Fprintln(os.Stderr, "turns:", err)
 		os.Exit(1)
