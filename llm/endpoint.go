@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -117,7 +118,7 @@ func (e *Endpoint) Open(ctx context.Context, body []byte, requested string) (*St
 		cancel(nil)
 		return nil, e.fail(NotConfigured, "the address "+e.URL+" cannot be called", err)
 	}
-	req.Header = e.Header.Clone()
+	maps.Copy(req.Header, e.Header.Clone())
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "text/event-stream")
 	if requested != "" && CheckKey("", requested) == nil {
