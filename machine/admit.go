@@ -98,6 +98,9 @@ func (b *step) submit(ev Submit) error {
 	case !ev.Continue && len(ev.Content) == 0:
 		return b.refuse("submit", GuardContent)
 	}
+	if ev.Continue {
+		ev.Lane, ev.Content = inbox.Queue, nil // there is no run for it to steer, and nothing it could add
+	}
 	b.s.Seq++
 	item := inbox.Item{ID: ev.ID, Key: ev.Key, Seq: b.s.Seq, Lane: ev.Lane, Continue: ev.Continue, Content: ev.Content}
 	if b.s.Title == "" {

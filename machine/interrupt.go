@@ -29,6 +29,7 @@ func (b *step) interrupt(ev Interrupt) error {
 	if err := b.current("interrupt", ev.Run); err != nil {
 		return err
 	}
+	b.round = b.inRound()
 	if err := b.turn(turn.Event{Kind: turn.CancelNow, Run: ev.Run, Error: ev.Reason}); err != nil {
 		return err
 	}
@@ -39,6 +40,7 @@ func (b *step) cancelAfterBoundary(ev CancelAfterBoundary) error {
 	if err := b.current("cancel_after_boundary", ev.Run); err != nil {
 		return err
 	}
+	b.round = b.inRound()
 	if err := b.turn(turn.Event{Kind: turn.CancelAfterBoundary, Run: ev.Run}); err != nil {
 		return err
 	}
@@ -65,7 +67,7 @@ func (b *step) executorLost(ev ExecutorLost) error {
 	if err := b.current("executor_lost", ev.Run); err != nil {
 		return err
 	}
-	b.round = b.s.Turn.Round
+	b.round = b.inRound()
 	lost := turn.Event{Kind: turn.ExecutorLost, Run: ev.Run, Resumes: MaxResumes}
 	if err := b.turn(lost); err != nil {
 		return b.failRun(turn.CauseRuntimeApply, "the run was resumed too often without any progress: "+ev.Reason)
@@ -89,7 +91,6 @@ func (b *step) executorLost(ev ExecutorLost) error {
 			d.Attempt++
 			b.ask(d)
 			told.Reissued++
-			b.round = d.Round
 			b.tell(event.ToolExecutionStarted{Call: d.Call.ID, Name: d.Call.Name, Attempt: d.Attempt}, transcript.Position{})
 		case run.ApplyRun:
 			if !d.Class.Repeatable() || d.Attempt >= operation.MaxAttempts {
@@ -112,7 +113,6 @@ func (b *step) closeUnknown(unknown []run.Directive) error {
 		if err := b.operation(d, operation.Event{Kind: operation.Abandon}); err != nil {
 			return err
 		}
-		b.round = d.Round
 		b.closeEffect(d, transcript.ResultOutcomeUnknown)
 		if err := b.settled(d, unknownResult(d), 0); err != nil {
 			return err

@@ -250,6 +250,7 @@ func (p retryPolicy) delay(e id.Effect, attempt int, f run.Failure) time.Duratio
 }
 
 func (b *step) runApplied(d run.Directive, r run.RunApplied) error {
+	b.round = d.Round
 	b.closeEffect(d, "applied")
 	for _, e := range r.Appends {
 		at := b.add(e)

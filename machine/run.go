@@ -89,7 +89,7 @@ func (b *step) boundary() error {
 	if err := b.turn(turn.Event{Kind: turn.CallsResolved, Run: r}); err != nil {
 		return err
 	}
-	b.s.Tail, b.round = TailPending, -1
+	b.s.Tail = TailPending
 	if !b.s.Turn.Cancel && b.s.Turn.Round >= b.maxRounds() {
 		return b.failRun(turn.CauseTurnLimit, "the run has called the model as often as it may")
 	}
@@ -99,6 +99,7 @@ func (b *step) boundary() error {
 	if b.s.Turn.Phase == turn.Cancelled {
 		return b.closeRun(StatusCancelled)
 	}
+	b.round = -1
 	if err := b.steer(r); err != nil {
 		return err
 	}
@@ -136,7 +137,6 @@ func (b *step) failRun(cause, text string) error {
 // closeRun ends the run, whose turn is in its terminal: nothing stays open, its inputs end, what waits starts.
 func (b *step) closeRun(status string) error {
 	b.closeOpen()
-	b.round = max(b.s.Turn.Round-1, 0)
 	t := b.s.Turn
 	reply := transcript.Position{Message: b.s.Reply}
 	if status == StatusCompleted {

@@ -61,7 +61,7 @@ type step struct {
 	at      time.Time
 	version uint64 // that the commit leads to
 	ordinal uint32 // of the next effect
-	round   int    // facts belong to; -1: the turn's own
+	round   int    // facts belong to; -1: the one the turn is in
 	dirty   bool   // something durable changed
 }
 
@@ -124,11 +124,22 @@ func (b *step) tell(p event.Payload, at transcript.Position) {
 	b.s.Cursor++
 	round := b.round
 	if round < 0 {
-		round = b.s.Turn.Round
+		round = b.inRound()
+	}
+	if b.s.Lifecycle.Run == "" {
+		round = 0
 	}
 	b.c.Facts = append(b.c.Facts, event.Event{Session: b.s.Session, Cursor: b.s.Cursor, Time: b.at, Run: b.s.Lifecycle.Run,
 		Round: round, At: at, Payload: p})
 	b.dirty = true
+}
+
+// inRound returns the round the turn is in: one whose calls are out is not over, although its reply is counted.
+func (b *step) inRound() int {
+	if b.s.Turn.Phase == turn.WaitingForOps {
+		return b.s.Turn.Round - 1
+	}
+	return b.s.Turn.Round
 }
 
 // effect makes the id of the next thing asked for.

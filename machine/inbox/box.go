@@ -89,13 +89,18 @@ func (b Box) Staged() []Item { return values(b.staged) }
 func (b Box) Steers() []Item { return values(b.steers) }
 
 // Next says which of the waiting inputs make up the next run: every steer that waits, in order; if none does, the first of the
-// queue, alone. Nil: nothing waits.
+// queue, alone. A continuation comes before all, alone: it is about the transcript as it was when it was admitted. Nil: nothing
+// waits.
 func (b Box) Next() []Item {
+	_, oldest, queued := b.queue.First()
+	if queued && oldest.Continue {
+		return []Item{oldest}
+	}
 	if b.steers.Len() > 0 {
 		return values(b.steers)
 	}
-	if _, i, ok := b.queue.First(); ok {
-		return []Item{i}
+	if queued {
+		return []Item{oldest}
 	}
 	return nil
 }

@@ -1,0 +1,414 @@
+package machine_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/internal/golden"
+	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// The scripts in testdata tell what comes of every word said to a session: one command a line, and below it the whole commit.
+// testdata/README.md says how to read and write them; go test ./machine -update writes what comes below the commands.
+func TestR31_R32_R37_scripts_come_out_as_written(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := play(string(text))
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			golden.Equal(t, file, []byte(got))
+		})
+	}
+}
+
+// play runs the commands of a script and returns the script with what came of them.
+func play(text string) (string, error) {
+	p := player{w: newWorld(), runs: map[id.Run]string{}, calls: map[string]id.Effect{}}
+	var out strings.Builder
+	for n, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		switch {
+		case strings.HasPrefix(line, "    "):
+			continue // what came of it the last time
+		case line == "" || strings.HasPrefix(line, "#"):
+			out.WriteString(line + "\n")
+			continue
+		case line == "session":
+			p = player{w: newWorld(), runs: map[id.Run]string{}, calls: map[string]id.Effect{}}
+			out.WriteString(line + "\n")
+			continue
+		}
+		command, quiet := strings.CutPrefix(line, "- ")
+		ev, err := p.parse(command)
+		if err != nil {
+			return "", fmt.Errorf("line %d: %w", n+1, err)
+		}
+		prev := p.w.s
+		c, refusal, breach := p.w.tell(ev)
+		if breach != nil {
+			return "", fmt.Errorf("line %d: %s: %w", n+1, line, breach)
+		}
+		p.note(c)
+		out.WriteString(line + "\n")
+		for _, l := range p.trace(prev, c, refusal) {
+			if quiet && refusal == nil {
+				continue
+			}
+			out.WriteString(strings.TrimRight("    "+l, " ") + "\n")
+		}
+	}
+	return out.String(), nil
+}
+
+type player struct {
+	w     *world
+	runs  map[id.Run]string // r1, r2, ... in order of appearance
+	calls map[string]id.Effect
+	model id.Effect // last asked for
+	whole id.Effect
+}
+
+func (p *player) note(c machine.Commit) {
+	for _, d := range c.Opened {
+		switch d.Kind {
+		case run.CallModel:
+			p.model = d.ID
+		case run.RunTool:
+			p.calls[string(d.Call.ID)] = d.ID
+		case run.ApplyRun:
+			p.whole = d.ID
+		}
+	}
+}
+
+// words are the arguments of a command: key=value, key="a value", or a bare key.
+type words map[string]string
+
+func (w words) has(key string) bool { _, ok := w[key]; return ok }
+
+func (w words) number(key string) int {
+	n, err := strconv.Atoi(w[key])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (w words) text(fallback string) transcript.Blocks {
+	if !w.has("text") {
+		w["text"] = fallback
+	}
+	if w["text"] == "" {
+		return nil
+	}
+	return transcript.TextBlocks(w["text"])
+}
+
+func split(line string) (string, words, error) {
+	command, rest, _ := strings.Cut(line, " ")
+	w := words{}
+	for rest = strings.TrimLeft(rest, " "); rest != ""; rest = strings.TrimLeft(rest, " ") {
+		end := strings.IndexAny(rest, " =")
+		if end < 0 || rest[end] == ' ' {
+			word, more, _ := strings.Cut(rest, " ")
+			w[word], rest = "", more
+			continue
+		}
+		key := rest[:end]
+		if rest = rest[end+1:]; !strings.HasPrefix(rest, `"`) {
+			w[key], rest, _ = strings.Cut(rest, " ")
+			continue
+		}
+		quoted, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			return "", nil, fmt.Errorf("%q: %w", line, err)
+		}
+		if w[key], err = strconv.Unquote(quoted); err != nil {
+			return "", nil, fmt.Errorf("%q: %w", line, err)
+		}
+		rest = rest[len(quoted):]
+	}
+	return command, w, nil
+}
+
+func (p *player) parse(line string) (machine.Event, error) {
+	command, w, err := split(line)
+	if err != nil {
+		return nil, err
+	}
+	switch command {
+	case "register":
+		ev := machine.Register{System: w["system"]}
+		if w.has("model") || w.has("rounds") || w.has("retries") {
+			ev.Profile = &run.Profile{Model: w["model"], MaxRounds: w.number("rounds"), Retry: run.RetryPolicy{Max: w.number("retries")}}
+		}
+		return ev, nil
+	case "bind":
+		return machine.Bind{Placement: machine.Placement{Runtime: w["runtime"], Fence: uint64(w.number("fence"))}}, nil
+	case "attach":
+		a := machine.Attachment{ID: 1}
+		if w.has("whole") {
+			a.Grain, a.Class = run.Whole, classOf(w["whole"])
+		}
+		return machine.Attach{Attachment: a}, nil
+	case "detach":
+		return machine.Detach{ID: uint64(max(w.number("id"), 1))}, nil
+	case "submit":
+		ev := machine.Submit{ID: id.Input(w["id"]), Key: w["key"], Continue: w.has("continue"), RequireIdle: w.has("idle"),
+			Prior: p.w.prior(id.Input(w["id"]), w["key"])}
+		if !ev.Continue {
+			ev.Content = w.text("say " + w["id"])
+		}
+		if w["lane"] == "steer" {
+			ev.Lane = inbox.Steer
+		}
+		return ev, nil
+	case "interrupt":
+		return machine.Interrupt{Run: p.run(w), Reason: w["reason"]}, nil
+	case "cancel":
+		return machine.CancelAfterBoundary{Run: p.run(w)}, nil
+	case "stop":
+		return machine.Stop{Reason: w["reason"]}, nil
+	case "lost":
+		return p.lost(w), nil
+	}
+	r, err := p.report(command, w)
+	return machine.Reported{Report: r}, err
+}
+
+// run is the bound run, unless another is named.
+func (p *player) run(w words) id.Run {
+	if !w.has("run") {
+		return p.w.s.Run()
+	}
+	for r, name := range p.runs {
+		if name == w["run"] {
+			return r
+		}
+	}
+	return id.Run(w["run"])
+}
+
+func (p *player) lost(w words) machine.Event {
+	ev := machine.ExecutorLost{Run: p.run(w), Reason: w["reason"]}
+	if w.has("given") {
+		ev.Given = map[id.Effect]bool{}
+		for _, name := range strings.Split(w["given"], ",") {
+			if e, ok := p.calls[name]; ok {
+				ev.Given[e] = true
+			} else if name == "model" {
+				ev.Given[p.model] = true
+			}
+		}
+	}
+	return ev
+}
+
+func (p *player) report(command string, w words) (run.Report, error) {
+	switch command {
+	case "reply":
+		reply := transcript.Assistant{Stop: transcript.StopEndTurn, Usage: &transcript.Usage{Input: 10, Output: 1}}
+		if w.has("text") || !w.has("calls") {
+			reply.Blocks = w.text("done")
+		}
+		var intents []run.Intent
+		if w.has("calls") {
+			reply.Stop = transcript.StopToolUse
+			for _, c := range strings.Split(w["calls"], ",") {
+				i := intent(c)
+				intents, reply.Blocks = append(intents, i), append(reply.Blocks, i.Call)
+			}
+		}
+		if w.has("short") {
+			intents = intents[1:]
+		}
+		return run.ModelReplied{ID: p.model, Reply: reply, Calls: intents}, nil
+	case "fail":
+		attempt := p.w.asked[p.model].Attempt
+		if w.has("attempt") {
+			attempt = w.number("attempt")
+		}
+		after, _ := time.ParseDuration(w["after"])
+		return run.ModelFailed{ID: p.model, Attempt: attempt, Failure: run.Failure{Kind: w["kind"], Message: w["kind"] + " happened",
+			Retryable: w.has("retry"), RetryAfter: after}}, nil
+	case "settle":
+		return run.ToolSettled{ID: p.calls[w["call"]], Duration: 5 * time.Millisecond, Result: transcript.ToolResult{
+			Content: w.text("result of " + w["call"]), IsError: w.has("error"), Code: w["code"]}}, nil
+	case "applied":
+		r := run.RunApplied{ID: p.whole, Usage: transcript.Usage{Input: 20, Output: 2}}
+		if w.has("failed") {
+			r.Failed = &run.Failure{Kind: "internal", Message: w["failed"]}
+		}
+		if w.has("text") || r.Failed == nil {
+			r.Appends = []transcript.Entry{transcript.Assistant{Blocks: w.text("done"), Stop: transcript.StopEndTurn}}
+		}
+		if w.has("calls") {
+			r.Appends = append(r.Appends, transcript.Assistant{Blocks: transcript.Blocks{intent(w["calls"]).Call}})
+		}
+		return r, nil
+	}
+	return nil, fmt.Errorf("unknown command %q", command)
+}
+
+// intent reads a call: a name and a class, or why it must not run.
+func intent(spec string) run.Intent {
+	name, class, _ := strings.Cut(spec, ":")
+	i := run.Intent{Call: transcript.ToolUse{ID: id.Call(name), Name: "tool_" + name, Args: []byte("{}")}, Class: classOf(class)}
+	if code := map[string]string{"unknown": transcript.ResultNotFound, "invalid": transcript.ResultInvalid}[class]; code != "" {
+		i.Refusal = &run.Refusal{Code: code, Message: "it must not run"}
+	}
+	return i
+}
+
+func classOf(name string) run.Class {
+	for _, c := range []run.Class{run.ReadOnly, run.Idempotent} {
+		if c.String() == name {
+			return c
+		}
+	}
+	return run.Once
+}
+
+// named returns r1, r2, ... for a run.
+func (p *player) named(r id.Run) string {
+	if r == "" {
+		return "-"
+	}
+	if _, ok := p.runs[r]; !ok {
+		p.runs[r] = "r" + strconv.Itoa(len(p.runs)+1)
+	}
+	return p.runs[r]
+}
+
+// trace tells all of a commit, a line for each thing.
+func (p *player) trace(prev machine.State, c machine.Commit, refusal error) []string {
+	if refusal != nil {
+		return []string{"refused by " + refusal.Error()}
+	}
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for _, x := range c.Inputs {
+		p.named(x.Item.Run) // a run is named in the order in which it begins
+	}
+	if v := c.Verdict; v.Input != "" {
+		say("told     %s run %s%s", v.Input, p.named(v.Run), map[bool]string{true: " duplicate"}[v.Duplicate])
+	}
+	for _, x := range c.Inputs {
+		line := fmt.Sprintf("input    %s %s %s run %s", x.Item.ID, x.Item.Lane, x.Item.Phase, p.named(x.Item.Run))
+		if e := x.Ended; e != nil {
+			line += fmt.Sprintf(": %s reply=%d rounds=%d calls=%d %s %s", e.Status, e.Reply, e.Rounds, e.Calls, e.Cause, e.Error)
+		}
+		say("%s", line)
+	}
+	for _, r := range c.Rows {
+		say("row      %s %s %s %s", position(r.At), p.named(r.Run), transcript.Role(r.Entry), encode(r.Entry))
+	}
+	for _, x := range c.Closed {
+		say("closed   %s: %s", directive(x.Directive, p.w.at), x.Outcome)
+	}
+	for _, d := range c.Opened {
+		say("opened   %s", directive(d, p.w.at))
+	}
+	for _, r := range c.Receipts {
+		say("receipt  %s #%d %s %v messages=%d", p.named(r.Run), r.Sequence, r.Boundary, r.Inputs, r.Messages)
+	}
+	for _, e := range c.Facts {
+		at := ""
+		if !e.At.IsZero() {
+			at = " at " + position(e.At)
+		}
+		say("event    %d %s/%d %s%s %s", e.Cursor, p.named(e.Run), e.Round, e.Payload.Type(), at, encode(e.Payload))
+	}
+	if c.Next.Version == c.From {
+		say("written  nothing")
+	}
+	if line := p.summary(c.Next); line != p.summary(prev) || c.Next.Version != c.From {
+		say("%s", line)
+	}
+	return out
+}
+
+func (p *player) summary(s machine.State) string {
+	line := fmt.Sprintf("now      version %d, %s, turn %s", s.Version, s.Phase(), s.Turn.Phase)
+	if s.Lifecycle.Run != "" {
+		line += fmt.Sprintf(", run %s, %d open", p.named(s.Lifecycle.Run), s.Open.Len())
+	}
+	var waits []string
+	for i := range s.Inbox.All() {
+		if i.Phase == inbox.Queued {
+			waits = append(waits, string(i.ID))
+		}
+	}
+	if s.Lifecycle.Stopping {
+		line += ", stopping"
+	}
+	if s.Turn.Cancel {
+		line += ", cancel asked"
+	}
+	if len(waits) > 0 {
+		line += ", waiting " + strings.Join(waits, " ")
+	}
+	if s.Turn.Resumes > 0 && s.Lifecycle.Run != "" {
+		line += fmt.Sprintf(", resumed %d times", s.Turn.Resumes)
+	}
+	if n := len(s.Held); n > 0 {
+		line += fmt.Sprintf(", %d outcomes held", n)
+	}
+	if s.Transient.Placement.Runtime != "" {
+		line += ", placed at " + s.Transient.Placement.Runtime
+	}
+	return line
+}
+
+func position(at transcript.Position) string { return fmt.Sprintf("%d.%d", at.Message, at.Ordinal) }
+
+func directive(d run.Directive, now time.Time) string {
+	line := fmt.Sprintf("%s %s attempt=%d round=%d", d.ID, d.Kind, d.Attempt, d.Round)
+	switch d.Kind {
+	case run.RunTool:
+		line += fmt.Sprintf(" call=%s:%s result goes to %s", d.Call.ID, d.Class, position(d.At))
+	case run.CallModel:
+		line += fmt.Sprintf(" upto=%d", d.Upto)
+		if d.NotBefore.After(now) {
+			line += fmt.Sprintf(" not before %v from now", d.NotBefore.Sub(now))
+		}
+	case run.ApplyRun:
+		line += fmt.Sprintf(" %s upto=%d inputs=%v", d.Class, d.Upto, d.Inputs)
+	}
+	return line
+}
+
+func TestA_script_that_cannot_be_read_says_which_line(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"jump high", `submit id="i1`} {
+		if _, err := play("# fine\n" + line); err == nil || !strings.Contains(err.Error(), "line 2") {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	if _, w, err := split(`submit id=i1 text="a b" idle`); err != nil || w["text"] != "a b" || !w.has("idle") || len(w) != 3 {
+		t.Errorf("words %v, %v", w, err)
+	}
+	if !slices.Equal([]string{intent("a:read_only").Class.String(), intent("a").Class.String()}, []string{"read_only", "once"}) {
+		t.Error("classes are misread")
+	}
+}
