@@ -23,7 +23,7 @@ func Check(ctx context.Context, path string) (err error) {
 		return explain(path, doing, err)
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	state, err := stand(c)
+	state, err := inspect(c)
 	if err != nil {
 		return explain(path, doing, err)
 	}

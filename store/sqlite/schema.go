@@ -26,14 +26,25 @@ type standing struct {
 	empty                bool // no table, index, view or trigger in it
 }
 
-// stand reads the standing of a file. It is the first read of it, so a file that is no database fails here.
-func stand(c *conn) (s standing, err error) {
-	var tables int64
-	for query, into := range map[string]*int64{"PRAGMA application_id": &s.application, "PRAGMA user_version": &s.version,
-		"SELECT count(*) FROM sqlite_schema": &tables} {
-		n, e := c.number(query)
-		*into, err = n, errors.Join(err, e)
+// inspect reads the standing of a file, in a transaction of its own: another process may just be making the schema. It is the first
+// read of the file, so one that is no database fails here.
+func inspect(c *conn) (s standing, err error) {
+	if _, err := c.exec("BEGIN"); err != nil {
+		return s, err
 	}
+	defer func() { err = errors.Join(err, rollback(c)) }()
+	return stand(c)
+}
+
+// stand reads the standing inside the caller's transaction.
+func stand(c *conn) (s standing, err error) {
+	if s.application, err = c.number("PRAGMA application_id"); err != nil {
+		return s, err
+	}
+	if s.version, err = c.number("PRAGMA user_version"); err != nil {
+		return s, err
+	}
+	tables, err := c.number("SELECT count(*) FROM sqlite_schema")
 	s.empty = tables == 0
 	return s, err
 }

@@ -130,7 +130,7 @@ func (s *Store) openWriter() (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := stand(r)
+	state, err := inspect(r)
 	s.readers.giveBack(r)
 	if halfMade(err) {
 		state, err = s.finishRollback()
@@ -167,7 +167,7 @@ func (s *Store) finishRollback() (state standing, err error) {
 	if err != nil {
 		return standing{}, err
 	}
-	state, err = stand(c)
+	state, err = inspect(c)
 	return state, errors.Join(err, c.close())
 }
 

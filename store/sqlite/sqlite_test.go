@@ -58,3 +58,8 @@ func TestNothing_acknowledged_is_lost_when_the_process_is_killed(t *testing.T) {
 		}
 	})
 }
+
+func TestTwo_processes_share_a_file(t *testing.T) {
+	t.Parallel()
+	storetest.RunShared(t, filepath.Join(t.TempDir(), "sessions.db"), openAt)
+}

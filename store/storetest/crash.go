@@ -85,27 +85,12 @@ func RunCrash(t *testing.T, place string, times int, open func(ctx context.Conte
 	acknowledged := make([]int, crashSessions)
 	for range times {
 		// The commit at which it dies is drawn; where in a commit the signal hits is up to the machine.
-		killAfterAcks(t, place, 1+rand.IntN(60), acknowledged)
+		killAfterAcks(t, place, 1+rand.IntN(60), acknowledged, nil)
 		s, err := open(t.Context(), place)
 		if err != nil {
 			t.Fatalf("open after the crash: %v", err)
 		}
-		w := world{t, s, t.Context()}
-		for n, acked := range acknowledged {
-			found := 0
-			if ld, err := s.Load(w.ctx, crashSession(n)); err == nil {
-				found = int(ld.Version)
-			} else if !errors.Is(err, store.ErrNotFound) {
-				t.Fatal(err)
-			}
-			if found < acked {
-				t.Errorf("session %d: version %d was acknowledged, %d is there", n, acked, found)
-			}
-			if found > 0 {
-				wantFull(w, crashSession(n), found)
-			}
-			acknowledged[n] = found
-		}
+		wantAcknowledged(world{t, s, t.Context()}, acknowledged)
 		if err := s.Close(); err != nil {
 			t.Fatalf("close: %v", err)
 		}
@@ -115,8 +100,51 @@ func RunCrash(t *testing.T, place string, times int, open func(ctx context.Conte
 	}
 }
 
+// RunShared lets two processes commit in one place at the same time, this one and a child like that of RunCrash, which is killed at
+// the end while this one goes on.
+func RunShared(t *testing.T, place string, open func(ctx context.Context, place string) (store.Store, error)) {
+	s, err := open(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := world{t, s, t.Context()}
+	mine := w.take(claim("mine", "parent"))
+	acknowledged, v := make([]int, crashSessions), uint64(0)
+	killAfterAcks(t, place, 200, acknowledged, func() {
+		w.commit(full(mine, v))
+		v++
+	})
+	w.commit(full(mine, v))
+	wantAcknowledged(w, acknowledged)
+	wantFull(w, "mine", int(v+1))
+	if err := s.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+}
+
+// wantAcknowledged checks what a killed child left behind, and raises the acknowledged versions to those that are there.
+func wantAcknowledged(w world, acknowledged []int) {
+	w.Helper()
+	for n, acked := range acknowledged {
+		found := 0
+		if ld, err := w.Load(w.ctx, crashSession(n)); err == nil {
+			found = int(ld.Version)
+		} else if !errors.Is(err, store.ErrNotFound) {
+			w.Fatal(err)
+		}
+		if found < acked {
+			w.Errorf("session %d: version %d was acknowledged, %d is there", n, acked, found)
+		}
+		if found > 0 {
+			wantFull(w, crashSession(n), found)
+		}
+		acknowledged[n] = found
+	}
+}
+
 // killAfterAcks runs a child until it has acknowledged n commits, kills it, and raises the acknowledged versions by all that it said.
-func killAfterAcks(t *testing.T, place string, n int, acknowledged []int) {
+// meanwhile, if not nil, is called for each of the n.
+func killAfterAcks(t *testing.T, place string, n int, acknowledged []int, meanwhile func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -150,7 +178,11 @@ func killAfterAcks(t *testing.T, place string, n int, acknowledged []int) {
 			t.Fatalf("the child said %q: %v", line, err)
 		}
 		acknowledged[session] = max(acknowledged[session], version)
-		if seen++; seen == n {
+		seen++
+		if seen <= n && meanwhile != nil {
+			meanwhile()
+		}
+		if seen == n {
 			kill()
 		}
 	}

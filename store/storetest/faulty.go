@@ -31,7 +31,7 @@ type Faulty struct {
 	store.Store
 
 	// Decide is asked once for each commit, by the goroutine that commits, before anything else happens; it may be called by
-	// several at once. It must not keep the batch.
+	// several at once. It must not keep the batch. Nil: nothing fails.
 	Decide func(b *store.Batch) Fault
 }
 
@@ -40,7 +40,10 @@ var _ store.Store = (*Faulty)(nil)
 // Commit implements store.Store, as far as the decision lets it.
 func (f *Faulty) Commit(ctx context.Context, b *store.Batch) error {
 	doing := fmt.Sprintf("commit session %s version %d", b.Session, b.To)
-	d := f.Decide(b)
+	var d Fault
+	if f.Decide != nil {
+		d = f.Decide(b)
+	}
 	if d.Delay > 0 {
 		t := time.NewTimer(d.Delay)
 		defer t.Stop()
