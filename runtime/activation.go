@@ -210,7 +210,11 @@ func (a *activation) Report(ctx context.Context, r run.Report) error {
 	case run.ToolSettled, run.RunApplied:
 	}
 	for {
-		err := a.post(ctx, &letter{rank: rank, event: machine.Reported{Report: r}})
+		if ctx.Err() != nil {
+			return a.void(ctx, r)
+		}
+		// What is on its way to the store is not abandoned: the answer is waited for even if ctx ends.
+		_, err := a.session.ask(context.WithoutCancel(ctx), &letter{rank: rank, event: machine.Reported{Report: r}})
 		switch {
 		case err == nil:
 			return nil
@@ -222,18 +226,17 @@ func (a *activation) Report(ctx context.Context, r run.Report) error {
 		select {
 		case <-time.After(a.session.host.config.StorePause):
 		case <-ctx.Done():
-			return ctx.Err()
+			return a.void(ctx, r)
 		}
 	}
 }
 
-// post asks, and waits for the answer even if ctx ends: what is on its way to the store is not abandoned.
-func (a *activation) post(ctx context.Context, l *letter) error {
-	if err := ctx.Err(); err != nil {
+// void says what a report is whose sender's context has ended: not wanted, if that was because the directive was closed.
+func (a *activation) void(ctx context.Context, r run.Report) error {
+	if _, open := a.session.state().Open.Get(r.Answers()); !open || a.session.reasonEnded() != nil {
 		return executor.ErrStale
 	}
-	_, err := a.session.ask(context.WithoutCancel(ctx), l)
-	return err
+	return ctx.Err()
 }
 
 func refused(err error) bool {

@@ -171,7 +171,7 @@ func (h *Host) wait(ctx context.Context, sid id.Session, in id.Input) (machine.I
 }
 
 func live(st machine.State, in id.Input) bool {
-	_, ok := st.Inbox.Find(in, string(in))
+	_, ok := st.Inbox.Find(in, "") // by its id alone: a key may name another input
 	return ok
 }
 

@@ -132,7 +132,7 @@ func (h *Host) wake(sid id.Session, create bool) (*session, error) {
 	}
 	d, err := driver.Open(h.ctx, h.config.Store, lease)
 	if err == nil && !create && d.State().Version == 0 {
-		err = store.ErrNotFound
+		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.config.Store.Release(h.ctx, lease))
@@ -203,7 +203,10 @@ func (h *Host) acquire(sid id.Session, now time.Time, create bool) (store.Lease,
 		claim.Break = held.Lease.Term
 		lease, err = h.config.Store.Acquire(h.ctx, claim)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return lease, ErrNotFound
+	case err != nil:
 		return lease, fmt.Errorf("take over session %s: %w", sid, err)
 	}
 	return lease, nil
