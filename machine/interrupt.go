@@ -80,8 +80,7 @@ func (b *step) executorLost(ev ExecutorLost) error {
 		}
 		switch d.Kind {
 		case run.CallModel:
-			d.NotBefore = b.at
-			b.ask(d)
+			b.ask(d) // a retry that waits goes on waiting
 			told.Reissued++
 		case run.RunTool:
 			if err := b.operation(d, operation.Event{Kind: operation.Reissue}); err != nil {
@@ -127,9 +126,13 @@ func (b *step) closeUnknown(unknown []run.Directive) error {
 
 // runUnknown ends a run that an executor with its own loop may or may not have carried out.
 func (b *step) runUnknown(d run.Directive, reason string) error {
+	why := "is not declared safe to repeat"
+	if d.Class.Repeatable() {
+		why = "was tried as often as it may be"
+	}
 	b.closeEffect(d, transcript.ResultOutcomeUnknown)
 	err := b.turn(turn.Event{Kind: turn.FatalFailure, Run: d.Run, Cause: turn.CauseRuntimeApply,
-		Error: "outcome unknown: the executor was lost, and its runs are not declared safe to repeat: " + reason})
+		Error: "outcome unknown: the executor was lost, and the run " + why + ": " + reason})
 	if err != nil {
 		return err
 	}

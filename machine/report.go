@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/meerkat-go/meerkat/event"
@@ -47,8 +48,9 @@ func (b *step) stale(event string) error {
 }
 
 func (b *step) modelReplied(d run.Directive, r run.ModelReplied) error {
-	if calls := r.Reply.Blocks.ToolUses(); len(calls) != len(r.Calls) {
-		return b.refuse("model_replied", "one intent for each call of the reply")
+	same := func(u transcript.ToolUse, i run.Intent) bool { return u.ID == i.Call.ID && u.Name == i.Call.Name }
+	if !slices.EqualFunc(r.Reply.Blocks.ToolUses(), r.Calls, same) {
+		return b.refuse("model_replied", "one intent for each call of the reply, in order")
 	}
 	b.round = d.Round
 	b.closeEffect(d, "replied")
@@ -250,6 +252,24 @@ func (p retryPolicy) delay(e id.Effect, attempt int, f run.Failure) time.Duratio
 }
 
 func (b *step) runApplied(d run.Directive, r run.RunApplied) error {
+	if !slices.ContainsFunc(r.Appends, unfit) {
+		return b.applied(d, r)
+	}
+	return b.refuse("run_applied", "what is appended are notices, user messages and replies without calls")
+}
+
+// unfit finds what would leave the conversation malformed: a call, or a result, on its own.
+func unfit(e transcript.Entry) bool {
+	switch e := e.(type) {
+	case transcript.Notice, transcript.User:
+		return false
+	case transcript.Assistant:
+		return len(e.Blocks.ToolUses()) > 0
+	}
+	return true
+}
+
+func (b *step) applied(d run.Directive, r run.RunApplied) error {
 	b.round = d.Round
 	b.closeEffect(d, "applied")
 	for _, e := range r.Appends {
@@ -279,6 +299,13 @@ func errorResult(d run.Directive, code, text string) transcript.ToolResult {
 }
 
 func unknownResult(d run.Directive) transcript.ToolResult {
+	why := "its run was given up"
+	switch {
+	case !d.Class.Repeatable():
+		why = "it is not declared safe to repeat"
+	case d.Attempt >= operation.MaxAttempts:
+		why = "it was tried as often as it may be"
+	}
 	return errorResult(d, transcript.ResultOutcomeUnknown, "outcome unknown: whoever ran this call was lost while it may have been "+
-		"running, and it is not declared safe to repeat. It was not run again. Check whether it took effect before you do anything that depends on it.")
+		"running, and "+why+". It will not be run again. Check whether it took effect before you do anything that depends on it.")
 }
