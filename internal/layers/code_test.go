@@ -303,7 +303,7 @@ func (t *tree) bubbles(f *goFile) []ast.Node {
 
 // skipReasons are what a test may ask before it skips itself. RKAT_CI says that a missing service is a failure, so a test that
 // needs one skips only where it is not set.
-var skipReasons = []string{"RKAT_CI", "testing.Short()", "runtime.GOOS", "os.Geteuid()", "os.Getuid()"}
+var skipReasons = []string{"RKAT_CI", "testing.Short()", "runtime.GOOS", `"/proc/`, "os.Geteuid()", "os.Getuid()"}
 
 // noSilentSkip refuses tests that can always skip themselves, so that a green run means they ran. Suites may: they ask what an
 // implementation declares.
