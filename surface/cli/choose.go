@@ -85,11 +85,11 @@ func (c *command) firstOf(ctx context.Context, cfg config.Config, p config.Provi
 const nothingText = `No model is configured, and no model server runs on this machine.
 
 Set one of these, then try again:
-  export ANTHROPIC_API_KEY=…                       Anthropic
-  export OPENAI_API_KEY=…                          OpenAI
-  export OPENAI_BASE_URL=http://host:port/v1       anything that speaks its protocol
-or start a local server: Ollama (port 11434), LM Studio (1234), llama.cpp (8080);
-it is found by itself.
+  export ANTHROPIC_API_KEY=…                    Anthropic
+  export OPENAI_API_KEY=…                       OpenAI
+  export OPENAI_BASE_URL=http://host:port/v1    whoever speaks its protocol
+or start a local server, which is found by itself: Ollama (port 11434),
+LM Studio (1234), llama.cpp (8080).
 
 To try rkat with nothing at all:
   rkat run --model offline "what is in this folder?"

@@ -17,7 +17,7 @@ func nearest(word string, names []string, n int) []string {
 	w := strings.ToLower(word)
 	for _, name := range names {
 		l := strings.ToLower(name)
-		far := distance(w, l[:min(len(l), len(w)+2)])
+		far := min(distance(w, l), distance(w, l[:min(len(l), len(w))]))
 		switch {
 		case w != "" && strings.Contains(l, w):
 			far = 0

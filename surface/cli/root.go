@@ -15,7 +15,7 @@ crashes, each model reply is bought once, each tool call is made once.
   rkat run --model offline "…"              the same without a key or a network
   cat report.txt | rkat run "summarise"     standard input goes with the prompt
   rkat resume                               go on with what was interrupted
-  rkat demo                                 a run is killed and comes back (15 s)
+  rkat demo                                 a run is killed and comes back
 
 Commands:
   run PROMPT…          give the agent something to do       (rkat run --help)

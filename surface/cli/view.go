@@ -206,7 +206,7 @@ func (v *view) outcome(o control.Outcome) {
 	v.keep(v.progress.clear())
 	if v.shown != "" { // streamed, and never completed
 		v.endReply(v.shown)
-		v.shown = ""
+		v.last, v.shown = v.shown, ""
 	}
 	if !v.opt.json && o.Text != "" && (!v.opt.stream || v.last != o.Text) && o.Status == control.Completed {
 		v.write(o.Text)
