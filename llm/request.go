@@ -107,11 +107,14 @@ func MergeExtra(body map[string]any, extra json.RawMessage, fixed ...string) err
 			return invalid("the provider parameter %q is set by the adapter", name)
 		}
 		if tools, ok := body[name].([]any); ok && name == "tools" {
-			var more []any
+			var more []json.RawMessage
 			if err := json.Unmarshal(value, &more); err != nil {
 				return invalid("the provider parameter \"tools\" is no list: %v", err)
 			}
-			body[name] = append(tools, more...)
+			for _, t := range more {
+				tools = append(tools, t)
+			}
+			body[name] = tools
 			continue
 		}
 		body[name] = value
