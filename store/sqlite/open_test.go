@@ -107,29 +107,34 @@ func TestAn_idle_store_does_nothing(t *testing.T) {
 	})
 }
 
+// In the bubble no time passes between commits, so the checkpointer sleeps as if the writer never paused.
 func TestA_long_log_begins_anew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := opened(t, Options{foldAbove: 50}, "a")
 		v := uint64(0)
-		// A read that does not end keeps the checkpointer from the end of the log, as an incessant writer does.
-		grow := func() int64 {
-			for range 20 {
-				if err := s.Commit(t.Context(), small("a", v)); err != nil {
-					t.Fatal(err)
-				}
-				v++
+		commit := func() {
+			if err := s.Commit(t.Context(), small("a", v)); err != nil {
+				t.Fatal(err)
 			}
-			time.Sleep(checkpointEvery)
-			synctest.Wait()
-			return s.Stats().LogPages
+			v++
 		}
-		longest := int64(0)
-		for range 20 {
-			longest = max(longest, grow())
+		for range 40 {
+			commit()
 		}
-		if longest > 400 {
-			t.Fatalf("the log grew to %d pages", longest)
+		time.Sleep(checkpointEvery)
+		synctest.Wait()
+		if got := s.Stats().LogPages; got <= 50 || !s.writer.fold.Load() {
+			t.Fatalf("a log of %d pages does not call the writer: %t", got, s.writer.fold.Load())
+		}
+		for s.writer.fold.Store(false); v < 80; { // the log begins anew here, for the checkpointer reached its end
+			commit()
+		}
+		s.writer.fold.Store(true)
+		commit()
+		log, _, err := passive(s.writer.conn)
+		if err != nil || log > 20 {
+			t.Fatalf("the writer left a log of %d pages, %v", log, err)
 		}
 	})
 }
