@@ -134,6 +134,11 @@ func (w *worker) ask(ctx context.Context, d run.Directive) (transcript.Assistant
 	}
 	req := llm.Request{Model: strings.TrimPrefix(info.Name, info.Provider+"/"), Rows: rows, Tools: w.offered(), MaxOutput: w.bindings.Profile.MaxOutput,
 		ID: fmt.Sprintf("%s/%d", d.ID, d.Attempt)}
+	if info.CallTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, info.CallTimeout)
+		defer cancel()
+	}
 	reply, err := llm.Collect(model.Stream(ctx, req), func(p llm.Part) {
 		switch p := p.(type) {
 		case llm.TextPart:
@@ -145,6 +150,9 @@ func (w *worker) ask(ctx context.Context, d run.Directive) (transcript.Assistant
 		case llm.CallPart, llm.UsagePart, llm.Done:
 		}
 	})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return none, &llm.Error{Kind: llm.CallTimeout, Provider: info.Provider, Message: "no complete reply within " + info.CallTimeout.String(), Err: err}
+	}
 	if err != nil {
 		return none, err
 	}

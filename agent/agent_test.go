@@ -35,7 +35,7 @@ func (m *model) Model(_ context.Context, name string) (llm.Model, llm.Info, erro
 	if name == "unknown" {
 		return nil, llm.Info{}, &llm.Error{Kind: llm.UnknownModel, Message: "nobody knows it"}
 	}
-	return m, llm.Info{Name: "fake/" + name, Provider: "fake"}, nil
+	return m, llm.Info{Name: "fake/" + name, Provider: "fake", CallTimeout: time.Hour}, nil
 }
 
 func (m *model) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Part, error] {
@@ -196,6 +196,20 @@ func Test_a_retry_waits_until_its_time(t *testing.T) { // R39
 		}
 		if m.at[0].Before(d.NotBefore) {
 			t.Fatalf("called at %v, not before %v", m.at[0], d.NotBefore)
+		}
+	})
+}
+
+func Test_a_call_that_takes_too_long_is_given_up_and_may_be_tried_again(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reports, err := apply(t, newAgent(t, &model{hang: true}), run.Profile{Model: "m"}, nil, call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, ok := reports[0].(run.ModelFailed)
+		if !ok || f.Failure.Kind != string(llm.CallTimeout) || !f.Failure.Retryable {
+			t.Fatalf("%+v", reports[0])
 		}
 	})
 }

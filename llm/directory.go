@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Provider is somebody who answers for models. One that is known and not configured has no Open.
@@ -16,10 +15,7 @@ type Provider struct {
 }
 
 // Known is a model of the catalogue.
-type Known struct {
-	Info
-	CallTimeout time.Duration // how long one call of it may take; 0: no limit of its own
-}
+type Known struct{ Info }
 
 // Directory is a Source over providers and a catalogue. Set it up, then use it; it is safe for concurrent use.
 //

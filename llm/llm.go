@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"time"
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -33,6 +34,8 @@ type Info struct {
 	Provider  string
 	Context   int // tokens; 0: unknown
 	MaxOutput int // tokens; 0: unknown
+	// CallTimeout is how long one call may take, reply and all; 0: no limit of its own. The caller keeps it.
+	CallTimeout time.Duration
 }
 
 // Request is one model call.

@@ -46,8 +46,8 @@ var models = []llm.Known{
 }
 
 func model(provider, name string, context, maxOutput, timeout int) llm.Known {
-	return llm.Known{Info: llm.Info{Name: provider + "/" + name, Provider: provider, Context: context, MaxOutput: maxOutput},
-		CallTimeout: time.Duration(timeout) * time.Second}
+	return llm.Known{Info: llm.Info{Name: provider + "/" + name, Provider: provider, Context: context, MaxOutput: maxOutput,
+		CallTimeout: time.Duration(timeout) * time.Second}}
 }
 
 // Models returns the list: grouped by provider, the default of each first. It is the caller's own.
