@@ -28,7 +28,7 @@ func explain(path, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	condition, advice := classify(err)
+	advice, condition := classify(err)
 	if condition == nil {
 		return fmt.Errorf("%s (%s): %w", doing, path, err)
 	}
@@ -36,29 +36,29 @@ func explain(path, doing string, err error) error {
 }
 
 // classify finds the condition that an error of SQLite or the file system amounts to; nil if it is one already.
-func classify(err error) (condition error, advice string) {
+func classify(err error) (advice string, condition error) {
 	switch {
 	case hasCondition(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return nil, ""
+		return "", nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return store.ErrFull, adviceFull
+		return adviceFull, store.ErrFull
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR),
 		errors.Is(err, syscall.EISDIR):
-		return store.ErrReadOnly, adviceReadOnly
+		return adviceReadOnly, store.ErrReadOnly
 	}
 	switch resultCode(err) {
 	case lib.SQLITE_FULL:
-		return store.ErrFull, adviceFull
+		return adviceFull, store.ErrFull
 	case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_PERM:
-		return store.ErrReadOnly, adviceReadOnly
+		return adviceReadOnly, store.ErrReadOnly
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
-		return store.ErrCorrupt, adviceCorrupt
+		return adviceCorrupt, store.ErrCorrupt
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
-		return store.ErrBusy, "another program keeps the file locked: end it, or try again"
+		return "another program keeps the file locked: end it, or try again", store.ErrBusy
 	case lib.SQLITE_CONSTRAINT:
-		return store.ErrExists, "this is a defect of Meerkat, please report it"
+		return "this is a defect of Meerkat, please report it", store.ErrExists
 	}
-	return store.ErrFailed, "check the disk and the system's log, then try again"
+	return "check the disk and the system's log, then try again", store.ErrFailed
 }
 
 const (

@@ -40,7 +40,7 @@ func concurrent(t *testing.T, open func(t *testing.T) store.Store) {
 			wg.Go(func() {
 				l, err := w.Acquire(w.ctx, claim(id.Session(fmt.Sprintf("s%02d", n)), "a"))
 				for v := range uint64(turns) {
-					if want, bad := spoiled(l, v, n); bad != nil {
+					if bad, want := spoiled(l, v, n); bad != nil {
 						if got := w.Commit(w.ctx, bad); !errors.Is(got, want) {
 							w.Errorf("got %v, want %v", got, want)
 						}
@@ -114,18 +114,18 @@ func concurrent(t *testing.T, open func(t *testing.T) store.Store) {
 }
 
 // spoiled returns now and then a batch that must fail, in a way that differs from session to session.
-func spoiled(l store.Lease, from uint64, n int) (error, *store.Batch) {
+func spoiled(l store.Lease, from uint64, n int) (*store.Batch, error) {
 	b := full(l, from)
 	switch n % 4 {
 	case 0:
 		b.Messages = append(b.Messages, b.Messages[0])
-		return store.ErrExists, b
+		return b, store.ErrExists
 	case 1:
 		b.From, b.To = from+1, from+2
-		return store.ErrConflict, b
+		return b, store.ErrConflict
 	case 2:
 		b.Term++
-		return store.ErrFenced, b
+		return b, store.ErrFenced
 	}
 	return nil, nil
 }

@@ -110,7 +110,7 @@ func RunShared(t *testing.T, place string, open func(ctx context.Context, place 
 	w := world{t, s, t.Context()}
 	mine := w.take(claim("mine", "parent"))
 	acknowledged, v := make([]int, crashSessions), uint64(0)
-	killAfterAcks(t, place, 200, acknowledged, func() {
+	killAfterAcks(t, place, 60, acknowledged, func() {
 		w.commit(full(mine, v))
 		v++
 	})
