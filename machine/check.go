@@ -37,6 +37,7 @@ func (f *findings) lifecycle(s State) {
 	l := s.Lifecycle
 	f.want((l.Phase == lifecycle.Running) == (l.Run != ""), "R30", "phase %s with run %q", l.Phase, l.Run)
 	f.want(!l.Stopping || l.Phase == lifecycle.Running, "R43", "stopping in phase %s", l.Phase)
+	f.want(l.Reason == "" || l.Stopping || l.Phase == lifecycle.Stopped, "R43", "a reason to stop in phase %s", l.Phase)
 	if l.Phase == lifecycle.Stopped || l.Phase == lifecycle.Unregistered {
 		f.want(s.Inbox.Len() == 0, "R43", "%d inputs live in phase %s", s.Inbox.Len(), l.Phase)
 		f.want(s.Transient.Placement == Placement{}, "R43", "placed in phase %s", l.Phase)

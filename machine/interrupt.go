@@ -83,19 +83,21 @@ func (b *step) executorLost(ev ExecutorLost) error {
 			b.ask(d) // a retry that waits goes on waiting
 			told.Reissued++
 		case run.RunTool:
-			if err := b.operation(d, operation.Event{Kind: operation.Reissue}); err != nil {
+			again, err := b.operation(d, operation.Event{Kind: operation.Reissue})
+			if err != nil {
 				unknown = append(unknown, d)
 				continue
 			}
-			d.Attempt++
+			d.Attempt = again.Attempt
 			b.ask(d)
 			told.Reissued++
 			b.tell(event.ToolExecutionStarted{Call: d.Call.ID, Name: d.Call.Name, Attempt: d.Attempt}, transcript.Position{})
 		case run.ApplyRun:
-			if !d.Class.Repeatable() || d.Attempt >= operation.MaxAttempts {
+			again, err := b.operation(d, operation.Event{Kind: operation.Reissue})
+			if err != nil {
 				return b.runUnknown(d, ev.Reason)
 			}
-			d.Attempt++
+			d.Attempt = again.Attempt
 			b.ask(d)
 			told.Reissued++
 		}
@@ -109,7 +111,7 @@ func (b *step) executorLost(ev ExecutorLost) error {
 func (b *step) closeUnknown(unknown []run.Directive) error {
 	resumes := b.s.Turn.Resumes
 	for _, d := range unknown {
-		if err := b.operation(d, operation.Event{Kind: operation.Abandon}); err != nil {
+		if _, err := b.operation(d, operation.Event{Kind: operation.Abandon}); err != nil {
 			return err
 		}
 		b.closeEffect(d, transcript.ResultOutcomeUnknown)

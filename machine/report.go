@@ -101,11 +101,13 @@ func (b *step) openCalls(reply run.Directive, at transcript.Position, calls []ru
 			continue
 		}
 		start := operation.Event{Kind: operation.Start, Repeatable: c.Class.Repeatable()}
-		if _, err := operation.Table.Step(operation.State{}, start); err != nil {
+		begun, err := operation.Table.Step(operation.State{}, start)
+		if err != nil {
 			return err
 		}
+		d.Attempt = begun.Attempt
 		b.ask(d)
-		b.tell(event.ToolExecutionStarted{Call: c.Call.ID, Name: c.Call.Name, Attempt: 1}, transcript.Position{})
+		b.tell(event.ToolExecutionStarted{Call: c.Call.ID, Name: c.Call.Name, Attempt: d.Attempt}, transcript.Position{})
 	}
 	if b.s.Turn.Pending == 0 {
 		return b.boundary()
@@ -114,14 +116,15 @@ func (b *step) openCalls(reply run.Directive, at transcript.Position, calls []ru
 }
 
 func (b *step) toolSettled(d run.Directive, r run.ToolSettled) error {
-	if err := b.operation(d, operation.Event{Kind: operation.Settle, IsError: r.Result.IsError}); err != nil {
+	over, err := b.operation(d, operation.Event{Kind: operation.Settle, IsError: r.Result.IsError})
+	if err != nil {
 		return err
 	}
 	outcome := "ok"
 	switch {
 	case r.Result.Code != "":
 		outcome = r.Result.Code
-	case r.Result.IsError:
+	case over.Phase == operation.Failed:
 		outcome = "error"
 	}
 	b.round = d.Round
@@ -136,11 +139,10 @@ func (b *step) toolSettled(d run.Directive, r run.ToolSettled) error {
 	return nil
 }
 
-// operation checks a move of an open call against its table.
-func (b *step) operation(d run.Directive, e operation.Event) error {
+// operation moves an open call, or a whole run, along its table.
+func (b *step) operation(d run.Directive, e operation.Event) (operation.State, error) {
 	s := operation.State{Phase: operation.Running, Repeatable: d.Class.Repeatable(), Attempt: d.Attempt}
-	_, err := operation.Table.Step(s, e)
-	return err
+	return operation.Table.Step(s, e)
 }
 
 // settled writes the outcome of a call at its place and counts it off the round.

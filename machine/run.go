@@ -5,6 +5,7 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/operation"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -136,7 +137,9 @@ func (b *step) failRun(cause, text string) error {
 
 // closeRun ends the run, whose turn is in its terminal: nothing stays open, its inputs end, what waits starts.
 func (b *step) closeRun(status string) error {
-	b.closeOpen()
+	if err := b.closeOpen(); err != nil {
+		return err
+	}
 	t := b.s.Turn
 	reply := transcript.Position{Message: b.s.Reply}
 	if status == StatusCompleted {
@@ -167,18 +170,23 @@ func (b *step) closeRun(status string) error {
 }
 
 // closeOpen settles whatever the run still has open, so that the conversation is well formed.
-func (b *step) closeOpen() {
+func (b *step) closeOpen() error {
 	for _, d := range b.s.Open.All() {
-		switch {
-		case d.Kind != run.RunTool:
+		if d.Kind != run.RunTool {
 			b.closeEffect(d, b.s.Turn.Phase.String())
-		case b.s.Turn.Phase == turn.Cancelled:
-			b.settle(d, errorResult(d, transcript.ResultCancelled,
-				"stopped by an interrupt while it may have been running"))
-		default:
-			b.settle(d, unknownResult(d))
+			continue
 		}
+		kind, result := operation.Abandon, unknownResult(d)
+		if b.s.Turn.Phase == turn.Cancelled {
+			kind = operation.Cancel
+			result = errorResult(d, transcript.ResultCancelled, "stopped by an interrupt while it may have been running")
+		}
+		if _, err := b.operation(d, operation.Event{Kind: kind}); err != nil {
+			return err
+		}
+		b.settle(d, result)
 	}
+	return nil
 }
 
 func (b *step) settleStopped() error {

@@ -33,7 +33,7 @@ func TestR31_R32_R37_scripts_come_out_as_written(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := play(string(text))
+			got, err := play(string(text), false)
 			if err != nil {
 				t.Fatalf("%s: %v", file, err)
 			}
@@ -43,8 +43,13 @@ func TestR31_R32_R37_scripts_come_out_as_written(t *testing.T) {
 }
 
 // play runs the commands of a script and returns the script with what came of them.
-func play(text string) (string, error) {
-	p := player{w: newWorld(), runs: map[id.Run]string{}, calls: map[string]id.Effect{}}
+func play(text string, quick bool) (string, error) {
+	begin := func() player {
+		p := player{w: newWorld(), runs: map[id.Run]string{}, calls: map[string]id.Effect{}}
+		p.w.quick = quick
+		return p
+	}
+	p := begin()
 	var out strings.Builder
 	for n, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		switch {
@@ -54,7 +59,7 @@ func play(text string) (string, error) {
 			out.WriteString(line + "\n")
 			continue
 		case line == "session":
-			p = player{w: newWorld(), runs: map[id.Run]string{}, calls: map[string]id.Effect{}}
+			p = begin()
 			out.WriteString(line + "\n")
 			continue
 		}
@@ -401,7 +406,7 @@ func directive(d run.Directive, now time.Time) string {
 func TestA_script_that_cannot_be_read_says_which_line(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"jump high", `submit id="i1`} {
-		if _, err := play("# fine\n" + line); err == nil || !strings.Contains(err.Error(), "line 2") {
+		if _, err := play("# fine\n"+line, false); err == nil || !strings.Contains(err.Error(), "line 2") {
 			t.Errorf("%q: %v", line, err)
 		}
 	}
