@@ -185,6 +185,11 @@ func (s *Store) openConn(writes bool) (*conn, error) {
 	if s.options.maxPages > 0 {
 		set += fmt.Sprintf("PRAGMA max_page_count=%d", s.options.maxPages)
 	}
+	// Of a file that is still empty. A commit touches about a dozen pages and the log takes whole ones: half the size is half the bytes
+	// of every commit. A file that has pages keeps theirs.
+	if err := c.script("PRAGMA page_size=2048"); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
 	if err := enterWAL(c); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
