@@ -129,6 +129,9 @@ func (b *step) tell(p event.Payload, at transcript.Position) {
 	if b.s.Lifecycle.Run == "" {
 		round = 0
 	}
+	if b.c.Facts == nil {
+		b.c.Facts = make([]event.Event, 0, 4)
+	}
 	b.c.Facts = append(b.c.Facts, event.Event{Session: b.s.Session, Cursor: b.s.Cursor, Time: b.at, Run: b.s.Lifecycle.Run,
 		Round: round, At: at, Payload: p})
 	b.dirty = true
