@@ -67,7 +67,7 @@ func (c Config) Provider(name string) (Provider, bool) {
 // Source is where a Config is read from. Env must be set.
 type Source struct {
 	Env       func(string) string // the environment; an empty value counts as not set
-	Dir       string              // the working folder, absolute
+	Dir       string              // the working folder, absolute; empty: it was deleted
 	Workspace string              // flag; empty: Dir
 	Realm     string              // flag; empty: RKAT_REALM, then derived from the workspace
 	StateRoot string              // flag; empty: RKAT_STATE_DIR, then ~/.rkat/realms
@@ -113,9 +113,9 @@ func Load(s Source) (Config, error) {
 }
 
 func workspace(s Source) (string, error) {
-	dir := first(s.Workspace, s.Dir)
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(s.Dir, dir)
+	dir, err := absolute(s, first(s.Workspace, s.Dir), "--workspace")
+	if err != nil {
+		return "", err
 	}
 	real, err := filepath.EvalSymlinks(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -129,6 +129,17 @@ func workspace(s Source) (string, error) {
 		return "", &Error{"the workspace " + dir + " is not a folder", "Name a folder with --workspace", err}
 	}
 	return real, nil
+}
+
+// absolute completes a path that stands relative to the working folder.
+func absolute(s Source, path, flag string) (string, error) {
+	if filepath.IsAbs(path) {
+		return path, nil
+	}
+	if s.Dir == "" {
+		return "", &Error{"the working folder does not exist any more", "Change to another folder, or name one in full with " + flag, nil}
+	}
+	return filepath.Join(s.Dir, path), nil
 }
 
 func realm(s Source, workspace string) (string, error) {
@@ -173,10 +184,8 @@ func validRealm(name string) bool {
 
 func stateRoot(s Source) (string, error) {
 	if dir := first(s.StateRoot, s.Env("RKAT_STATE_DIR")); dir != "" {
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(s.Dir, dir)
-		}
-		return filepath.Clean(dir), nil
+		dir, err := absolute(s, dir, "--state-root")
+		return filepath.Clean(dir), err
 	}
 	home := s.Env("HOME")
 	if home == "" || !filepath.IsAbs(home) {

@@ -87,7 +87,7 @@ type World struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Env     func(string) string
-	Dir     string // the working folder
+	Dir     string // the working folder; empty: it was deleted
 	Signals <-chan os.Signal
 	// Terminal tells the width of the terminal that w is; false: it is none.
 	Terminal func(w io.Writer) (width int, ok bool)

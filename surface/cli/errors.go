@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -76,14 +77,38 @@ func (c *command) fail(err error) int {
 
 // printJSON writes v as the one object of a command's output.
 func (c *command) printJSON(v any) error {
-	enc := json.NewEncoder(c.Stdout)
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	err := enc.Encode(v)
+	if err == nil {
+		_, err = io.WriteString(c.Stdout, escapeControls(b.String()))
+	}
+	if err != nil {
 		return &failure{code: fault.Storage, what: "the output cannot be written: " + err.Error(), exit: ExitFailed, err: err}
 	}
 	return nil
 }
+
+// escapeControls writes the control characters that JSON may hold as they are, DEL and those from U+0080 to U+009F, as JSON's
+// escapes: a terminal obeys some of them. Outside of its strings JSON has none.
+func escapeControls(s string) string {
+	if !strings.ContainsFunc(s, c1) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if c1(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func c1(r rune) bool { return r >= 0x7f && r < 0xa0 }
 
 // explain finds out what a user can do about an error of the product.
 func explain(err error) *failure {

@@ -97,23 +97,47 @@ func (c *command) goOn(ctx context.Context, v *view, ref, text string) error {
 		return err
 	}
 	f := &follower{c: c, plane: rt.Plane, session: session.ID, view: v, cursor: session.Cursor}
-	var before *control.Outcome
-	if taken.Run != nil && len(taken.Run.Inputs) > 0 {
-		o, err := c.finishRun(ctx, f, taken)
-		if err != nil || text == "" || f.interrupted {
-			return c.finish(rt, f, cfg, session, nil, o, err)
+	before, err := c.finishRuns(ctx, f, taken)
+	switch {
+	case err != nil:
+		return c.finish(rt, f, cfg, session, nil, control.Outcome{}, err)
+	case before != nil && (text == "" || f.interrupted):
+		if text != "" {
+			v.note("The prompt was not sent.")
 		}
-		before = &o
+		return c.finish(rt, f, cfg, session, nil, *before, nil)
+	case before == nil && text == "" && !taken.Pending:
+		return errors.Join(c.atRest(cfg, session), rt.Close())
 	}
-	submit := control.Submit{Session: session.ID, Content: transcript.TextBlocks(text)}
-	if text == "" {
-		if !taken.Pending {
-			return errors.Join(c.atRest(cfg, session), rt.Close())
-		}
-		submit = control.Submit{Session: session.ID, Continue: true}
+	if before != nil && before.Status != control.Completed {
+		v.note("The unfinished run: %s", explainOutcome(*before))
+	}
+	submit := control.Submit{Session: session.ID, Continue: true}
+	if text != "" {
+		submit = control.Submit{Session: session.ID, Content: transcript.TextBlocks(text)}
 	}
 	o, err := f.follow(ctx, func(ctx context.Context) (control.Receipt, error) { return rt.Plane.Submit(ctx, submit) })
 	return c.finish(rt, f, cfg, session, before, o, err)
+}
+
+// finishRuns watches the run that was taken over, and those that waited behind it, to their ends. It returns the last outcome;
+// nil: there was no run.
+func (c *command) finishRuns(ctx context.Context, f *follower, s control.Session) (*control.Outcome, error) {
+	var last *control.Outcome
+	for s.Run != nil && len(s.Run.Inputs) > 0 && !f.interrupted {
+		if last != nil && last.Status != control.Completed {
+			f.view.note("A run ended before the next one: %s", explainOutcome(*last))
+		}
+		o, err := c.finishRun(ctx, f, s)
+		if err != nil {
+			return nil, err
+		}
+		last = &o
+		if s, err = f.plane.Session(ctx, string(f.session)); err != nil {
+			return nil, fmt.Errorf("look for what waits: %w", err)
+		}
+	}
+	return last, nil
 }
 
 // finishRun watches the run that was taken over until the last of its inputs has ended.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/id"
 )
 
 const footer = "[Session: 019a8c2e-41f0 | Turns: 2 | Tokens: 1234 in / 56 out]\n"
@@ -339,6 +340,33 @@ func TestA_resumed_session_finishes_its_run_and_then_takes_the_prompt(t *testing
 	p.want(code, 0, "first\nsecond\n", "The run goes on after an interruption. 1 tool call may have taken effect before it and will not be repeated; the model is told.\n"+footer)
 	if got := p.plane.submitted; len(got) != 1 || got[0].Content.Plain() != "and then" {
 		t.Errorf("submitted %+v", got)
+	}
+}
+
+func TestResume_finishes_all_that_waits_and_sends_no_prompt_after_an_interrupt(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t)
+	p.env["RKAT_REALM"] = "r"
+	makeRealm(t, p)
+	second := control.Session{ID: theSession, Run: &control.Run{ID: "run-2", Inputs: []id.Input{"input-2"}}}
+	p.plane.sessions = []control.Session{second}
+	p.plane.taken = control.Session{ID: theSession, Run: &control.Run{ID: theRun, Inputs: []id.Input{theInput}}}
+	p.start("resume", "last", "and then")
+	p.plane.outcomes <- control.Outcome{Input: theInput, Run: theRun, Status: control.Failed, Error: "odd"}
+	p.tell(event.RunFailed{})
+	p.happen(event.TurnStarted{})
+	p.signals <- os.Interrupt
+	if r := <-p.plane.stopped; r != "run-2" {
+		t.Errorf("interrupted %q", r)
+	}
+	p.plane.outcomes <- control.Outcome{Input: "input-2", Run: "run-2", Status: control.Cancelled}
+	p.plane.events <- event.Event{Run: "run-2", Payload: event.RunFailed{}}
+	if code := <-p.done; code != ExitInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+	says(t, p.err.String(), "A run ended before the next one: the run failed: odd.", "The prompt was not sent.", "Interrupted.")
+	if len(p.plane.submitted) > 0 {
+		t.Errorf("submitted %+v", p.plane.submitted)
 	}
 }
 

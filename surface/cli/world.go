@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -13,8 +15,8 @@ import (
 // Process is the World of this process. Call it once: it takes the signals over.
 func Process() (World, error) {
 	dir, err := os.Getwd()
-	if err != nil {
-		return World{}, err
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return World{}, fmt.Errorf("find the working folder: %w", err)
 	}
 	// Room for all that count: one to interrupt, one to leave, one to end.
 	signals := make(chan os.Signal, 4)
