@@ -136,7 +136,7 @@ func (c *command) doctor(ctx context.Context) error {
 			}
 			p.line("%s  %-14s %s", mark, f.Name, f.Detail)
 			if f.Advice != "" {
-				p.line("    %-14s %s", "", f.Advice)
+				p.line("    %s", f.Advice)
 			}
 		}
 		err = p.err
@@ -209,8 +209,8 @@ func (c *command) modelFindings(ctx context.Context, cfg config.Config) []findin
 	if cfg.Model != "" {
 		out = append(out, finding{Name: "model", OK: true, Detail: cfg.Model + " (RKAT_MODEL)"})
 	} else if len(cfg.Providers)+len(servers) == 0 {
-		out = append(out, finding{Name: "model", Detail: "no provider is set up, and no model server was found on this machine",
-			Advice: "Set ANTHROPIC_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL, or use --model offline"})
+		out = append(out, finding{Name: "model", Detail: "no provider is set up, and no local server was found",
+			Advice: "Set ANTHROPIC_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL; or --model offline"})
 	}
 	return out
 }

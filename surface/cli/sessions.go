@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -116,14 +117,15 @@ func (c *command) printSessions(sessions []listed, all, full bool) error {
 	}
 	width, onTerminal := c.Terminal(c.Stdout)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-13s  %-10s  %4s  %-16s  %-20s  %s\n", "ID", "STATE", "MSGS", "UPDATED", "MODEL", "TITLE")
+	const row = "%-13s  %-10s  %4v  %-10s  %-16s  %s"
+	b.WriteString(fmt.Sprintf(row, "ID", "STATE", "MSGS", "UPDATED", "MODEL", "TITLE") + "\n")
 	for _, s := range sessions {
 		title := terminal.Line(s.Title)
 		if all {
 			title = terminal.Line(s.Workspace) + "  " + title
 		}
-		line := fmt.Sprintf("%-13s  %-10s  %4d  %-16s  %-20s  %s", short(string(s.ID)), state(s.Session), s.Messages,
-			s.Updated.Local().Format("2006-01-02 15:04"), terminal.Clip(terminal.Line(s.Model), 20), title)
+		model := terminal.Line(s.Model[strings.LastIndexByte(s.Model, '/')+1:])
+		line := fmt.Sprintf(row, short(string(s.ID)), state(s.Session), s.Messages, c.day(s.Updated), terminal.Clip(model, 16), title)
 		if onTerminal && width > 0 {
 			line = terminal.Clip(line, width)
 		}
@@ -137,6 +139,15 @@ func (c *command) printSessions(sessions []listed, all, full bool) error {
 		return err
 	}
 	return nil
+}
+
+// day is a time in ten columns: the hour of today, or another day.
+func (c *command) day(t time.Time) string {
+	t = t.Local()
+	if now := c.Now().Local(); now.YearDay() == t.YearDay() && now.Year() == t.Year() {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02")
 }
 
 // state is a session's state in a word for people.

@@ -31,8 +31,9 @@ type view struct {
 	stdout   io.Writer
 	shared   bool // the answer and the progress line are on the same terminal
 	progress progress
-	shown    string // what has been streamed of the reply that is coming
-	last     string // the last reply shown whole
+	shown    string    // what has been streamed of the reply that is coming
+	streamed time.Time // when its last piece came
+	last     string    // the last reply shown whole
 	err      error
 }
 
@@ -94,9 +95,13 @@ func (v *view) endReply(text string) {
 	v.keep(v.answer.End())
 }
 
+// lull is how long an answer that streams on the same terminal must pause before the progress line is drawn under it: an answer
+// that grows is progress enough.
+const lull = time.Second
+
 // tick redraws the progress line, unless an unfinished line of the answer stands in its place.
 func (v *view) tick() {
-	if v.shared && !v.answer.Fresh() {
+	if v.shared && (!v.answer.Fresh() || v.now().Sub(v.streamed) < lull) {
 		return
 	}
 	v.keep(v.progress.draw(v.now()))
@@ -161,6 +166,7 @@ func (v *view) delta(s string) {
 		return
 	}
 	v.shown += s
+	v.streamed = v.now()
 	v.write(s)
 }
 
