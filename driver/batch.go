@@ -10,76 +10,89 @@ import (
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
-// batch folds what was staged into one write. Of a row that several steps changed only the last is written.
-func (s *Staged) batch() (*store.Batch, error) {
-	b := &store.Batch{Session: s.state.Session, Term: s.d.lease.Term, From: s.d.state.Version, To: s.state.Version,
-		Head: head(s.state)}
+// complete fills in what the batch says once, whatever the steps.
+func (s *Staged) complete() error {
 	open := make([]run.Directive, 0, 1)
 	for _, d := range s.state.Open.All() {
 		if d.Kind != run.RunTool {
 			open = append(open, d)
 		}
 	}
-	var err error
-	if b.Control, err = encode("session", controlRecord{format, s.state.Control, open}); err != nil {
-		return nil, err
+	term := s.d.lease.Term
+	control, err := encode("session", controlRecord{format, term, s.state.Control, open})
+	if err != nil {
+		return err
 	}
-	for _, c := range s.commits {
-		if err := s.fold(b, c); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
+	b := &s.batch
+	b.Session, b.Term, b.From, b.To = s.state.Session, term, s.d.state.Version, s.state.Version
+	b.Control, b.Head = control, head(s.state)
+	return nil
 }
 
-func (s *Staged) fold(b *store.Batch, c machine.Commit) error {
+// fold adds the rows of one step to those of the steps before it. Of a row that several steps changed only the last is written.
+func fold(to, rows *store.Batch) {
+	to.Values = append(to.Values, rows.Values...)
+	for _, i := range rows.Inputs {
+		put(&to.Inputs, i, func(r store.InputRow) bool { return r.ID == i.ID })
+	}
+	for _, e := range rows.Effects {
+		put(&to.Effects, e, func(r store.EffectRow) bool { return r.ID == e.ID })
+	}
+	to.Messages = append(to.Messages, rows.Messages...)
+	to.Events = append(to.Events, rows.Events...)
+	to.Receipts = append(to.Receipts, rows.Receipts...)
+}
+
+// encodeCommit makes the rows of one step.
+func encodeCommit(c machine.Commit) (*store.Batch, error) {
+	b := &store.Batch{}
 	if c.Profile {
 		data, err := encode("profile", profileRecord{format, *c.Next.Profile})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		b.Values = append(b.Values, store.Value{Name: profileValue, Data: data})
 	}
 	for _, i := range c.Inputs {
 		body, err := encode("input", inputRecord{format, i.Item, i.Ended})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		put(&b.Inputs, store.InputRow{ID: i.Item.ID, Key: i.Item.Key, Seq: i.Item.Seq, Live: i.Ended == nil, Body: body},
 			func(r store.InputRow) bool { return r.ID == i.Item.ID })
 	}
 	for _, d := range c.Opened {
 		if err := effect(b, d, true, ""); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, d := range c.Closed {
 		if err := effect(b, d.Directive, false, d.Outcome); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, r := range c.Rows {
 		row, err := encodeRow(r)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		b.Messages = append(b.Messages, row)
 	}
 	for _, f := range c.Facts {
 		row, err := encodeEvent(f)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		b.Events = append(b.Events, row)
 	}
 	for _, r := range c.Receipts {
 		body, err := encode("receipt", receiptRecord{format, r})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		b.Receipts = append(b.Receipts, store.ReceiptRow{Run: r.Run, Sequence: r.Sequence, Body: body})
 	}
-	return nil
+	return b, nil
 }
 
 // effect adds a ledger row. Model calls have none: they stand in the control column while they are open, and nobody asks for

@@ -10,8 +10,8 @@ import (
 
 // cache keeps the decoded transcript of a live session, without which the cost of a turn would grow with the session.
 //
-// The rows before a position that a model call is pinned to are all there when the call is opened, so a slice given out is never
-// changed: later rows are put behind it.
+// The rows before a position that a model call is pinned to are all there when the call is opened. A slice given out is never changed:
+// later rows are put behind it, or into a new slice.
 type cache struct {
 	read func(context.Context) ([]transcript.Row, error)
 
@@ -50,8 +50,12 @@ func (c *cache) add(rows []transcript.Row) {
 
 func (c *cache) insert(rows []transcript.Row) {
 	for _, r := range rows {
-		if n, found := c.search(r.At); !found {
-			c.rows = slices.Insert(c.rows, n, r)
+		switch n, found := c.search(r.At); {
+		case found:
+		case n == len(c.rows):
+			c.rows = append(c.rows, r)
+		default: // results settle in any order; who reads the round meanwhile keeps what was given
+			c.rows = slices.Concat(c.rows[:n], []transcript.Row{r}, c.rows[n:])
 		}
 	}
 }
@@ -65,13 +69,6 @@ func (c *cache) at(p transcript.Position) (transcript.Row, bool) {
 		return transcript.Row{}, false
 	}
 	return c.rows[n], true
-}
-
-// forget makes the next reader go to the store again. Slices given out stay good.
-func (c *cache) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.rows, c.whole = nil, false
 }
 
 func (c *cache) search(p transcript.Position) (int, bool) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
@@ -21,6 +22,7 @@ const format = 1
 type (
 	controlRecord struct {
 		Format  int             `json:"f"`
+		Term    uint64          `json:"term"` // under which it was written
 		Control machine.Control `json:"c"`
 		Open    []run.Directive `json:"open,omitempty"` // all but tool calls, which are rows
 	}
@@ -87,10 +89,13 @@ func decode[R record](what string, data []byte) (R, error) {
 	return r, nil
 }
 
+// ErrEncode says that something cannot be stored, whatever the store: raw JSON in it that is none. The event that brought it is refused.
+var ErrEncode = fault.New(fault.Invalid, "cannot be encoded")
+
 func encode(what string, r record) ([]byte, error) {
 	data, err := json.Marshal(r)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", what, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrEncode, what, err)
 	}
 	return data, nil
 }
@@ -98,7 +103,7 @@ func encode(what string, r record) ([]byte, error) {
 func encodeRow(r transcript.Row) (store.MessageRow, error) {
 	entry, err := transcript.EncodeEntry(r.Entry)
 	if err != nil {
-		return store.MessageRow{}, fmt.Errorf("encode message %d: %w", r.At.Message, err)
+		return store.MessageRow{}, fmt.Errorf("%w: message %d: %w", ErrEncode, r.At.Message, err)
 	}
 	body, err := encode("message", rowRecord{format, r.Time, r.Run, entry})
 	return store.MessageRow{Message: r.At.Message, Ordinal: r.At.Ordinal, Role: transcript.Role(r.Entry), Body: body}, err
@@ -120,7 +125,7 @@ func decodeRow(m store.MessageRow) (transcript.Row, error) {
 func encodeEvent(e event.Event) (store.EventRow, error) {
 	payload, err := event.Encode(e.Payload)
 	if err != nil {
-		return store.EventRow{}, fmt.Errorf("encode event %d: %w", e.Cursor, err)
+		return store.EventRow{}, fmt.Errorf("%w: event %d: %w", ErrEncode, e.Cursor, err)
 	}
 	body, err := encode("event", eventRecord{format, e.Time, e.Run, e.Round, e.At, e.Payload.Type(), payload})
 	return store.EventRow{Cursor: e.Cursor, Body: body}, err

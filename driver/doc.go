@@ -8,8 +8,8 @@
 // What Commit returned, and what the driver's state is afterwards:
 //
 //	nil            the batch is durable, and current is what was staged
-//	ErrUnknown     it may be durable: current is still the old state. Reload, then stage the same events again: each is idempotent
-//	ErrConflict    the stored version is another one. Reload
+//	ErrUnknown     it may be durable: current is still the old state. Confirm looks which; if it is not, stage the same events again
+//	ErrConflict    the stored version is another one. Confirm says whose
 //	ErrFenced      somebody else owns the session. The driver is of no more use
 //	other          it is not durable. Commit may be called again
 //

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,27 +29,24 @@ func Open(ctx context.Context, st store.Store, lease store.Lease) (*Driver, erro
 	d.cache.read = func(ctx context.Context) ([]transcript.Row, error) {
 		return Reader{st}.Transcript(ctx, lease.Session, 1, 0)
 	}
-	return d, d.Reload(ctx)
+	l, err := d.load(ctx)
+	if err == nil && l.Version > 0 {
+		d.state, err = decodeState(lease.Session, l)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load session %s: %w", lease.Session, err)
+	}
+	d.state.Session = lease.Session
+	return d, nil
 }
 
-// Reload makes what is stored current. What belongs to the process alone (Transient) is kept: the process is the same.
-func (d *Driver) Reload(ctx context.Context) error {
+// load reads what is stored; of a session to which nothing was committed that is version 0.
+func (d *Driver) load(ctx context.Context) (store.Loaded, error) {
 	l, err := d.store.Load(ctx, d.lease.Session)
 	if errors.Is(err, store.ErrNotFound) {
-		d.state = machine.State{Session: d.lease.Session, Transient: d.state.Transient}
-		return nil
+		return store.Loaded{}, nil
 	}
-	if err != nil {
-		return fmt.Errorf("load session %s: %w", d.lease.Session, err)
-	}
-	st, err := decodeState(d.lease.Session, l)
-	if err != nil {
-		return fmt.Errorf("load session %s: %w", d.lease.Session, err)
-	}
-	st.Transient = d.state.Transient
-	d.state = st
-	d.cache.forget()
-	return nil
+	return l, err
 }
 
 // State returns the current state: what is durable, and what belongs to this process.
@@ -66,6 +64,7 @@ func (d *Driver) Transcript(ctx context.Context, upto int) ([]transcript.Row, er
 type Staged struct {
 	d       *Driver
 	state   machine.State
+	batch   store.Batch // the rows of the steps; the rest is filled in by Commit
 	commits []machine.Commit
 }
 
@@ -78,8 +77,8 @@ func (s *Staged) State() machine.State { return s.state }
 // Changed reports whether there is anything to write.
 func (s *Staged) Changed() bool { return s.state.Version != s.d.state.Version }
 
-// Step adds a step. A refusal, or a failed look-up, leaves the sequence as it was. minted says of a Submit that its id was made for
-// this very call, so that no ended input can have it.
+// Step adds a step. A refusal, what cannot be encoded (ErrEncode), and a failed look-up leave the sequence as it was. minted says of
+// a Submit that its id was made for this very call, so that no ended input can have it.
 func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minted bool) (machine.Commit, error) {
 	if in, ok := ev.(machine.Submit); ok && !minted && in.Prior == nil {
 		prior, err := s.prior(ctx, in)
@@ -93,10 +92,15 @@ func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minte
 	if err != nil {
 		return c, err
 	}
-	s.state = c.Next
 	if c.From != c.Next.Version {
+		rows, err := encodeCommit(c)
+		if err != nil {
+			return machine.Commit{}, err
+		}
+		fold(&s.batch, rows)
 		s.commits = append(s.commits, c)
 	}
+	s.state = c.Next
 	return c, nil
 }
 
@@ -143,13 +147,35 @@ func (s *Staged) Commit(ctx context.Context) (Told, error) {
 		s.d.state = s.state
 		return Told{}, nil
 	}
-	b, err := s.batch()
-	if err != nil {
+	if err := s.complete(); err != nil {
 		return Told{}, err
 	}
-	if err := s.d.store.Commit(ctx, b); err != nil {
-		return Told{}, fmt.Errorf("commit session %s at version %d: %w", s.state.Session, b.To, err)
+	if err := s.d.store.Commit(ctx, &s.batch); err != nil {
+		return Told{}, fmt.Errorf("commit session %s at version %d: %w", s.state.Session, s.batch.To, err)
 	}
+	return s.accept(ctx), nil
+}
+
+// Confirm finds out what became of a Commit that returned ErrUnknown or ErrConflict. True: the sequence was written and is current,
+// and what is to be told is returned as by Commit. False: it was not written, and the same events may be staged again. ErrFenced: what
+// is stored is not ours. Any other error says that it is not known yet: then Confirm is to be called again before anything is staged.
+func (s *Staged) Confirm(ctx context.Context) (Told, bool, error) {
+	l, err := s.d.load(ctx)
+	if err != nil {
+		return Told{}, false, fmt.Errorf("look up the commit of session %s at version %d: %w", s.state.Session, s.batch.To, err)
+	}
+	switch {
+	// The control record holds the term, so nobody else can have written the same bytes.
+	case l.Version == s.batch.To && bytes.Equal(l.Control, s.batch.Control):
+		return s.accept(ctx), true, nil
+	case l.Version == s.batch.From:
+		return Told{}, false, nil
+	}
+	return Told{}, false, fmt.Errorf("session %s is at version %d, which this process did not write: %w", s.state.Session, l.Version, store.ErrFenced)
+}
+
+// accept makes the sequence current: it is durable.
+func (s *Staged) accept(ctx context.Context) Told {
 	s.d.state = s.state
 	s.d.cache.add(rows(s.commits))
 	told := Told{Ended: finished(s.commits)}
@@ -158,7 +184,7 @@ func (s *Staged) Commit(ctx context.Context) (Told, error) {
 			told.Events = append(told.Events, complete(f, func(p transcript.Position) (transcript.Row, bool) { return s.d.row(ctx, p) }))
 		}
 	}
-	return told, nil
+	return told
 }
 
 // row finds a committed row: at hand, or for an outcome that was held over a restart in the store. If the store fails now the event

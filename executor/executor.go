@@ -7,6 +7,8 @@ package executor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/meerkat-go/meerkat/fault"
@@ -78,3 +80,33 @@ const (
 	DeltaReasoning
 	DeltaRestart // an attempt is over without a reply; forget what was shown of it
 )
+
+// Whole is an executor with a loop of its own, made of one function: it is given a run and says in one report what came of it.
+type Whole struct {
+	Class run.Class // whether Do may be called again for a run when it is not known how far it came
+	// Do carries one run out: the inputs d names, which stand in the transcript before d.Upto. It need not fill in the report's ID.
+	// An error means that nothing is known of the run: it is issued again if Class allows it, and abandoned if not. A run that has
+	// failed for certain is a report with Failed set. When ctx ends nobody wants the report any more.
+	Do func(ctx context.Context, d run.Directive, b Bindings) (run.RunApplied, error)
+}
+
+// Profile implements Executor.
+func (w Whole) Profile() Profile { return Profile{Grain: run.Whole, Class: w.Class} }
+
+// Apply implements Executor.
+func (w Whole) Apply(ctx context.Context, _ Run, b Bindings) error {
+	for d := range b.Turn.Directives(ctx) {
+		if d.Kind != run.ApplyRun {
+			return fmt.Errorf("this executor carries out whole runs, and no %s", d.Kind)
+		}
+		report, err := w.Do(ctx, d, b)
+		if err != nil {
+			return err
+		}
+		report.ID = d.ID
+		if err := b.Turn.Report(ctx, report); err != nil && !errors.Is(err, ErrStale) {
+			return err
+		}
+	}
+	return nil
+}

@@ -14,7 +14,6 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/fsm"
-	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/run"
 )
 
@@ -24,6 +23,8 @@ type activation struct {
 	run     id.Run
 	driver  *driver.Driver
 	cancel  context.CancelFunc
+	done    chan struct{}     // closed when the executor has returned
+	leave   func()            // takes it off the count of those to wait for; once
 	given   map[id.Effect]int // attempt handed out, by id; the drainer's
 	grace   *time.Timer       // runs once it is cancelled; the drainer's
 
@@ -39,18 +40,18 @@ func (s *session) reconcile() {
 	if s.live != nil && s.live.run != st.Run() {
 		s.letGo()
 	}
+	if s.live == nil && !st.Lifecycle.Stopping {
+		s.tellQuiet() // the stop is done, although the session may have been revived since
+	}
 	switch {
 	case st.Run() == "" || st.Open.Len() == 0:
 		if s.live != nil {
 			s.live.end()
 		}
-		if s.live == nil && st.Lifecycle.Phase == lifecycle.Stopped {
-			s.tellQuiet()
-		}
 		return
 	case s.host.closing.Load():
 		return
-	case s.host.config.Now().UnixNano() >= s.leaseEnds.Load():
+	case !s.leased():
 		return // whoever renews it looks again
 	case s.live == nil && s.executor != nil && st.Attached():
 		s.start(st)
@@ -77,23 +78,32 @@ func (s *session) letGo() {
 		s.own(func() {
 			if s.live == a {
 				s.live = nil
-				s.host.abandoned.Add(1)
+				a.giveUp()
 			}
-		}, nil)
+		})
 	})
 }
 
-// own puts a letter of the runtime itself.
-func (s *session) own(local func(), ev machine.Event) {
+// giveUp counts an executor that did not let go. Nobody waits for it any more, and its reports are stale.
+func (a *activation) giveUp() {
+	a.session.host.abandoned.Add(1)
+	a.leave()
+}
+
+// leased reports whether the lease is certainly good.
+func (s *session) leased() bool { return s.host.config.Now().UnixNano() < s.leaseEnds.Load() }
+
+// own makes the drainer do something, and look.
+func (s *session) own(local func()) {
 	// A session that takes no mail any more has nothing left to reconcile.
-	_ = s.put(&letter{rank: outcomes, own: true, local: local, event: ev})
+	_ = s.put(&letter{rank: outcomes, own: true, local: local})
 }
 
 // start puts the executor to work.
 func (s *session) start(st machine.State) {
 	ctx, cancel := context.WithCancel(s.host.work)
 	a := &activation{session: s, run: st.Run(), driver: s.driver, cancel: cancel, given: map[id.Effect]int{},
-		wake: make(chan struct{}, 1)}
+		wake: make(chan struct{}, 1), done: make(chan struct{}), leave: sync.OnceFunc(s.host.activations.done)}
 	s.live = a
 	b := executor.Bindings{Turn: a, Transcript: a.driver.Transcript, Delta: a.delta}
 	if st.Profile != nil {
@@ -102,10 +112,14 @@ func (s *session) start(st machine.State) {
 	ex := s.executor
 	s.host.activations.add()
 	go func() {
-		defer s.host.activations.done()
-		err := apply(ctx, ex, executor.Run{Session: s.id, Run: a.run}, b)
-		cancel()
-		s.returned(a, err)
+		err := errors.New("the executor ended its goroutine")
+		defer func() { // also if it did
+			cancel()
+			s.returned(a, err)
+			close(a.done)
+			a.leave()
+		}()
+		err = apply(ctx, ex, executor.Run{Session: s.id, Run: a.run}, b)
 	}()
 }
 
@@ -179,7 +193,7 @@ func (a *activation) Directives(ctx context.Context) iter.Seq[run.Directive] {
 			a.mu.Lock()
 			var d run.Directive
 			some, over := len(a.queue) > 0, a.over
-			if some {
+			if some = some && a.session.leased(); some {
 				d, a.queue = a.queue[0], a.queue[1:]
 			}
 			a.mu.Unlock()
@@ -237,11 +251,6 @@ func (a *activation) void(ctx context.Context, r run.Report) error {
 		return executor.ErrStale
 	}
 	return ctx.Err()
-}
-
-func refused(err error) bool {
-	var r *machine.Refusal
-	return errors.As(err, &r)
 }
 
 // delta shows a piece of a reply that still streams.

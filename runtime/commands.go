@@ -32,15 +32,27 @@ func (h *Host) register(ctx context.Context, sid id.Session, r Registration) err
 		return err
 	}
 	if _, err = s.ask(ctx, &letter{rank: control, event: machine.Register{Profile: r.Profile, System: r.System}}); err != nil {
-		if s.state().Version == 0 {
-			s.discard(err)
-		}
+		s.unlessRegistered(err)
 		return err
 	}
 	if s.state().Attached() {
 		return nil
 	}
 	return s.attachDefault(ctx)
+}
+
+// unlessRegistered takes the session out of memory if nothing was ever committed to it: its registration has failed.
+func (s *session) unlessRegistered(why error) {
+	l := &letter{rank: work}
+	l.after = func(error) {
+		if s.driver == nil || s.driver.State().Version > 0 {
+			return
+		}
+		s.discard(why)
+		s.driver = nil
+	}
+	// The answer tells only whether it has been taken out already.
+	_, _ = s.ask(s.host.ctx, l)
 }
 
 func (s *session) state() machine.State { return *s.snapshot.Load() }
@@ -69,13 +81,7 @@ func (h *Host) EnsureSessionWithExecutor(ctx context.Context, sid id.Session, ex
 	if err != nil {
 		return 0, failed("attach executor to", sid, err)
 	}
-	l := h.attachment(ex)
-	l.local = func() {
-		if s.driver != nil && !s.driver.State().Attached() {
-			s.executor = ex
-		}
-	}
-	_, err = s.ask(ctx, l)
+	_, err = s.ask(ctx, s.attachment(ex))
 	var r *machine.Refusal
 	if errors.As(err, &r) && r.Guard == machine.GuardAttached {
 		return AlreadyAttached, nil
@@ -213,6 +219,8 @@ func (h *Host) stopSession(ctx context.Context, sid id.Session, reason string, p
 	for {
 		select {
 		case <-quiet:
+			return nil
+		case <-s.gone:
 			return s.reasonEnded()
 		case <-late:
 			late = nil

@@ -24,12 +24,14 @@
 // # What a failure does
 //
 //	failure                              what becomes of it
-//	a commit is refused by the store     tried again; if it still fails the letters are answered with the error. Reports and the
-//	                                     runtime's own letters wait, for Config.StoreGrace; then the session is closed in memory
-//	a commit's outcome is unknown        reload, stage the same letters again
+//	a commit is refused by the store     tried again; if it still fails the letters are answered with the error. Reports are sent
+//	                                     again, and the runtime's own letters go before all others when the store works again. After
+//	                                     Config.StoreGrace of that the session is closed in memory
+//	a commit's outcome is unknown        looked up before anything else is staged: told as written, or staged again
 //	the lease is lost                    the session ends in memory at once: activation cancelled, everybody told
 //	an executor returns early, panics    ExecutorLost for what it was given, committed before anything is given out again
-//	an executor does not let go          given up after Config.Grace and counted; its reports are stale
+//	an executor does not let go          given up after Config.Grace and counted; its reports are stale. Until then no other is put
+//	                                     to work on the session, also when it was lost and came back to this process
 //	the process dies                     the next owner loads the session; ExecutorLost for all that is open
 //
 // No lock is held while an executor, the store or a listener runs.

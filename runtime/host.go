@@ -68,6 +68,7 @@ type Host struct {
 
 	mu      sync.Mutex // guards the table, nothing else
 	table   map[id.Session]*slot
+	lingers map[id.Session][]*activation // executors of sessions that were lost, until they return
 	closing atomic.Bool
 
 	renewals    chan struct{} // closed when the renewer has ended; nil: it never ran
@@ -77,7 +78,7 @@ type Host struct {
 	activations tally
 }
 
-// slot is a place in the table: opened once, by whoever came first.
+// slot is a place in the table: opened once, for whoever came first.
 type slot struct {
 	ready   chan struct{}
 	session *session
@@ -86,7 +87,7 @@ type slot struct {
 
 // New makes a host. It must be closed.
 func New(c Config) *Host {
-	h := &Host{config: c.withDefaults(), table: map[id.Session]*slot{}}
+	h := &Host{config: c.withDefaults(), table: map[id.Session]*slot{}, lingers: map[id.Session][]*activation{}}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.work, h.halt = context.WithCancel(h.ctx)
 	return h
@@ -107,15 +108,17 @@ func (h *Host) open(ctx context.Context, sid id.Session, create bool) (*session,
 		sl = &slot{ready: make(chan struct{})}
 		h.table[sid] = sl
 		h.startRenewing()
+		h.drainers.add()
+		go func() { // not the caller's: who else waits for it must not depend on the caller
+			defer h.drainers.done()
+			sl.session, sl.err = h.wake(sid, create)
+			if sl.err != nil {
+				h.remove(sid, sl)
+			}
+			close(sl.ready)
+		}()
 	}
 	h.mu.Unlock()
-	if !found {
-		sl.session, sl.err = h.wake(sid, create)
-		if sl.err != nil {
-			h.remove(sid, sl)
-		}
-		close(sl.ready)
-	}
 	select {
 	case <-sl.ready:
 		return sl.session, sl.err
@@ -125,6 +128,9 @@ func (h *Host) open(ctx context.Context, sid id.Session, create bool) (*session,
 }
 
 func (h *Host) wake(sid id.Session, create bool) (*session, error) {
+	if err := h.outwait(sid); err != nil {
+		return nil, err
+	}
 	asked := h.config.Now()
 	lease, err := h.acquire(sid, asked, create)
 	if err != nil {
@@ -137,7 +143,7 @@ func (h *Host) wake(sid id.Session, create bool) (*session, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.config.Store.Release(h.ctx, lease))
 	}
-	s := &session{host: h, id: sid, driver: d, executor: h.config.Executor}
+	s := &session{host: h, id: sid, driver: d, gone: make(chan struct{})}
 	s.lease.Store(&lease)
 	s.leaseEnds.Store(asked.Add(h.config.LeaseTTL).UnixNano())
 	st := d.State()
@@ -152,6 +158,44 @@ func (h *Host) wake(sid id.Session, create bool) (*session, error) {
 	return s, nil
 }
 
+// linger remembers an executor that may still be at work on a session this process has lost.
+func (h *Host) linger(a *activation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sid := a.session.id
+	h.lingers[sid] = append(h.lingers[sid], a)
+}
+
+// outwait waits until no executor of an earlier life is at work on the session, and gives up those that do not let go.
+func (h *Host) outwait(sid id.Session) error {
+	h.mu.Lock()
+	list := h.lingers[sid]
+	delete(h.lingers, sid)
+	h.mu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+	t := time.NewTimer(h.config.Grace)
+	defer t.Stop()
+	for n, a := range list {
+		select {
+		case <-a.done:
+		case <-t.C:
+			for _, a := range list[n:] {
+				select {
+				case <-a.done:
+				default:
+					a.giveUp()
+				}
+			}
+			return nil
+		case <-h.work.Done():
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
 // discard takes a session out of memory that never got going, and gives its lease up.
 func (s *session) discard(why error) {
 	lease := s.lease.Load()
@@ -163,12 +207,12 @@ func (s *session) discard(why error) {
 	}
 }
 
-// resume decides about what an earlier process left open, then attaches the executor. It is committed before anything is handed
-// out.
+// resume decides about what an earlier process left open, then attaches the executor. The decision is durable before anything can be
+// handed out.
 func (s *session) resume(ctx context.Context, st machine.State) error {
 	if run := st.Run(); run != "" {
 		lost := machine.ExecutorLost{Run: run, Reason: "the process that carried the run out has ended"}
-		if err := s.put(&letter{rank: outcomes, own: true, event: lost}); err != nil {
+		if _, err := s.ask(ctx, &letter{rank: outcomes, event: lost}); err != nil {
 			return err
 		}
 	}
@@ -180,7 +224,7 @@ func (s *session) attachDefault(ctx context.Context) error {
 	if s.host.config.Executor == nil {
 		return nil
 	}
-	_, err := s.ask(ctx, s.host.attachment(s.host.config.Executor))
+	_, err := s.ask(ctx, s.attachment(s.host.config.Executor))
 	var r *machine.Refusal
 	if errors.As(err, &r) && r.Guard == machine.GuardAttached {
 		return nil
@@ -188,10 +232,17 @@ func (s *session) attachDefault(ctx context.Context) error {
 	return err
 }
 
-func (h *Host) attachment(ex executor.Executor) *letter {
+// attachment is the letter that wires an executor in, unless there is one.
+func (s *session) attachment(ex executor.Executor) *letter {
 	p := ex.Profile()
-	return &letter{rank: control, event: machine.Attach{Attachment: machine.Attachment{
-		ID: h.attachments.Add(1), Grain: p.Grain, Class: p.Class}}}
+	l := &letter{rank: control, event: machine.Attach{Attachment: machine.Attachment{
+		ID: s.host.attachments.Add(1), Grain: p.Grain, Class: p.Class}}}
+	l.after = func(err error) {
+		if err == nil {
+			s.executor = ex
+		}
+	}
+	return l
 }
 
 // acquire takes the lease, also from a holder that has certainly ended.
@@ -311,12 +362,15 @@ func (h *Host) renew() {
 			if s.driver != nil {
 				s.lose(ErrOwnedElsewhere, nil)
 			}
-		}, nil)
+		})
 	}
 	for _, s := range of {
-		ended := s.leaseEnds.Swap(asked.Add(h.config.LeaseTTL).UnixNano()) <= asked.UnixNano()
-		if ended {
-			s.own(nil, nil) // something may have been held back: look again
+		if s.leaseEnds.Swap(asked.Add(h.config.LeaseTTL).UnixNano()) <= h.config.Now().UnixNano() {
+			s.own(func() { // something may have been held back, here or in the iterator
+				if s.live != nil {
+					s.live.signal()
+				}
+			})
 		}
 	}
 }
@@ -333,28 +387,44 @@ func (h *Host) Close(ctx context.Context) error {
 	renewals := h.renewals
 	h.mu.Unlock()
 	h.halt()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	idle := func() {
 		h.activations.wait()
 		h.drainers.wait()
 		if renewals != nil {
 			<-renewals
 		}
-	}()
-	var err error
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = fmt.Errorf("close host: %w", ctx.Err())
 	}
+	err := within(ctx, idle)
+	var leases []store.Lease
 	for _, s := range h.sessions() {
-		lease := s.lease.Load()
+		if lease := s.lease.Load(); lease != nil {
+			leases = append(leases, *lease)
+		}
 		s.end(ErrClosed)
-		if lease != nil && err == nil {
-			err = h.config.Store.Release(context.WithoutCancel(ctx), *lease)
+	}
+	if err == nil { // a letter may have come in between
+		err = within(ctx, h.drainers.wait)
+	}
+	if err == nil {
+		for _, l := range leases {
+			err = errors.Join(err, h.config.Store.Release(h.ctx, l))
 		}
 	}
 	h.stop()
-	return err
+	if err != nil {
+		return fmt.Errorf("close host: %w", err)
+	}
+	return nil
+}
+
+// within waits for something until ctx ends.
+func within(ctx context.Context, wait func()) error {
+	done := make(chan struct{})
+	go func() { defer close(done); wait() }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

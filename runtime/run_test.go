@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -295,7 +296,7 @@ func TestR11_a_waiter_may_leave_and_the_input_goes_on(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
 		p.submit("a", "hello")
-		ctx, leave := contextWithCancel(w.ctx)
+		ctx, leave := context.WithCancel(w.ctx)
 		left := make(chan error, 1)
 		go func() {
 			_, err := p.Wait(ctx, sid, "a")

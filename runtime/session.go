@@ -12,7 +12,6 @@ import (
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
-	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/store"
 )
 
@@ -30,8 +29,8 @@ type letter struct {
 	rank   rank
 	event  machine.Event // nil: only local, or only a look
 	local  func()        // what belongs to this process; run by the drainer, before staging
+	after  func(error)   // run by the drainer once the event was decided, before anything is handed out
 	minted bool          // a Submit whose id was made for this call
-	staged bool          // was part of a batch whose outcome is unknown: "duplicate" may mean itself
 	own    bool          // the runtime's own: never dropped with a failed commit
 	answer chan<- answer // holds one; nil: nobody waits
 }
@@ -46,24 +45,33 @@ type session struct {
 	host *Host
 	id   id.Session
 
-	snapshot atomic.Pointer[machine.State] // for readers: what was committed last
+	snapshot  atomic.Pointer[machine.State] // for readers: what was committed last
+	lease     atomic.Pointer[store.Lease]   // nil once the session is lost
+	leaseEnds atomic.Int64                  // unix nanoseconds, host clock: nothing is handed out after it
 
 	mu    sync.Mutex // guards mail and its two flags, nothing else
 	mail  []*letter
-	busy  bool  // a drainer is at work
-	ended error // why no more mail is taken
-
-	lease atomic.Pointer[store.Lease] // nil once the session is lost
+	busy  bool          // a drainer is at work
+	ended error         // why no more mail is taken
+	gone  chan struct{} // closed with it
 
 	waiters waiters
 
 	// The rest belongs to the drainer.
-	driver    *driver.Driver
-	executor  executor.Executor
-	live      *activation
-	quiet     []chan<- struct{} // wait until nothing is running and the session is stopped
-	failing   time.Time         // since when the store has refused what must not be dropped
-	leaseEnds atomic.Int64      // unix nanoseconds, host clock: nothing is handed out after it
+	driver   *driver.Driver // nil once the session is lost
+	executor executor.Executor
+	live     *activation
+	quiet    []chan<- struct{} // wait until the stop is done and nothing is running
+	held     []*letter         // our own letters that could not be written; they go before all others
+	unsure   *attempt          // a commit whose outcome is to be looked up before anything else is staged
+	failing  time.Time         // since when the store has refused what must not be dropped
+	look     bool              // a letter is on its way that makes the drainer look again
+}
+
+// attempt is a commit whose outcome is unknown.
+type attempt struct {
+	staged  *driver.Staged
+	answers []answer // to the first letters of the mail
 }
 
 // put gives the session a letter and sees to it that somebody reads it.
@@ -87,6 +95,9 @@ func (s *session) put(l *letter) error {
 
 // ask gives the session a letter and waits for the answer. If ctx ends first the letter is not taken back.
 func (s *session) ask(ctx context.Context, l *letter) (machine.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return machine.Verdict{}, err
+	}
 	ch := make(chan answer, 1)
 	l.answer = ch
 	if err := s.put(l); err != nil {
@@ -96,6 +107,11 @@ func (s *session) ask(ctx context.Context, l *letter) (machine.Verdict, error) {
 	case a := <-ch:
 		return a.verdict, a.err
 	case <-ctx.Done():
+	}
+	select {
+	case a := <-ch: // the answer may be what ended ctx
+		return a.verdict, a.err
+	default:
 		return machine.Verdict{}, errors.Join(store.ErrUnknown, ctx.Err())
 	}
 }
@@ -133,41 +149,65 @@ func (s *session) advance(mail []*letter) {
 			l.local = nil
 		}
 	}
+	mail, s.held = slices.Concat(s.held, mail), nil
 	for attempt := 1; ; attempt++ {
 		if s.driver == nil { // the session has been lost
 			s.answerAll(mail, s.reasonEnded())
 			return
 		}
-		answers, told, err := s.try(mail)
+		var err error
+		mail, err = s.write(mail)
 		switch {
 		case err == nil:
-			s.failing = time.Time{}
-			s.publish(told)
-			s.reconcile()
-			for n, l := range mail {
-				l.reply(answers[n])
-			}
 			return
 		case errors.Is(err, store.ErrFenced):
 			s.lose(ErrOwnedElsewhere, mail)
 			return
-		case errors.Is(err, store.ErrUnknown), errors.Is(err, store.ErrConflict):
-			for _, l := range mail {
-				l.staged, l.minted = true, false
-			}
-			if attempt <= s.host.config.Retries {
-				err = s.driver.Reload(s.host.ctx)
-			}
-		}
-		if err != nil && attempt > s.host.config.Retries {
+		case attempt > s.host.config.Retries:
 			s.storeFails(mail, err)
 			return
 		}
 	}
 }
 
-// try stages the letters and commits once. On an error nothing of it counts.
-func (s *session) try(mail []*letter) ([]answer, driver.Told, error) {
+// write settles what is unsure, then stages the letters and commits once. On an error the letters it returns are still to be written.
+func (s *session) write(mail []*letter) ([]*letter, error) {
+	if u := s.unsure; u != nil {
+		told, written, err := u.staged.Confirm(s.host.ctx)
+		if err != nil {
+			return mail, err
+		}
+		s.unsure = nil
+		if written {
+			n := len(u.answers)
+			s.failing = time.Time{}
+			s.done(mail[:n], u.answers, told)
+			if mail = mail[n:]; len(mail) == 0 || s.driver == nil {
+				return mail, nil
+			}
+		}
+	}
+	staged, answers, err := s.stage(mail)
+	if err != nil {
+		return mail, err
+	}
+	changed := staged.Changed()
+	told, err := staged.Commit(s.host.ctx)
+	switch {
+	case errors.Is(err, store.ErrUnknown), errors.Is(err, store.ErrConflict):
+		s.unsure = &attempt{staged, answers}
+		return mail, err
+	case err != nil:
+		return mail, err
+	case changed: // nothing written proves nothing
+		s.failing = time.Time{}
+	}
+	s.done(mail, answers, told)
+	return nil, nil
+}
+
+// stage takes the steps of the letters. A refusal answers its letter; any other error is the store's, and nothing of it counts.
+func (s *session) stage(mail []*letter) (*driver.Staged, []answer, error) {
 	staged := s.driver.Stage()
 	answers := make([]answer, len(mail))
 	for n, l := range mail {
@@ -175,26 +215,37 @@ func (s *session) try(mail []*letter) ([]answer, driver.Told, error) {
 			continue
 		}
 		c, err := staged.Step(s.host.ctx, s.host.config.Now(), l.event, l.minted)
-		var refusal *machine.Refusal
-		if err != nil && !errors.As(err, &refusal) {
-			return nil, driver.Told{}, err
+		if err != nil && !refused(err) {
+			return nil, nil, err
 		}
 		answers[n] = answer{c.Verdict, err}
-		if l.staged {
-			answers[n] = again(answers[n])
-		}
 	}
-	told, err := staged.Commit(s.host.ctx)
-	return answers, told, err
+	return staged, answers, nil
 }
 
-// again reads the answer to a letter that may have been written the first time: what says that it was done already is success.
-func again(a answer) answer {
-	a.verdict.Duplicate = false
-	if errors.Is(a.err, fsm.ErrStale) {
-		a.err = nil
+// refused reports whether an error is the answer to one letter, which no store could change.
+func refused(err error) bool {
+	var r *machine.Refusal
+	return errors.As(err, &r) || errors.Is(err, driver.ErrEncode)
+}
+
+// done tells what is durable now, answers the letters it came from, and makes the world follow it.
+func (s *session) done(mail []*letter, answers []answer, told driver.Told) {
+	st := s.driver.State()
+	s.snapshot.Store(&st)
+	s.host.config.Feed.Publish(s.id, told.Events...)
+	s.waiters.resolve(told.Ended)
+	for n, l := range mail {
+		if l.after != nil {
+			l.after(answers[n].err)
+		}
 	}
-	return a
+	for n, l := range mail {
+		l.reply(answers[n])
+	}
+	if s.driver != nil {
+		s.reconcile()
+	}
 }
 
 func (l *letter) reply(a answer) {
@@ -209,68 +260,88 @@ func (s *session) answerAll(mail []*letter, err error) {
 	}
 }
 
-func (s *session) publish(told driver.Told) {
-	st := s.driver.State()
-	s.snapshot.Store(&st)
-	s.host.config.Feed.Publish(s.id, told.Events...)
-	s.waiters.resolve(told.Ended)
-}
-
-// storeFails answers mail whose batch the store keeps refusing. Nothing of it is durable, and nothing of it is forgotten: letters of
-// our own go back into the mailbox; a report's sender tries again. After Config.StoreGrace the session is closed in memory.
+// storeFails answers mail whose batch the store keeps refusing. Nothing of it is forgotten: letters of our own are held, to be written
+// before anything else; a report's sender tries again. What may have been written is looked up later, whoever asks. If what must not
+// be dropped is refused for Config.StoreGrace the session is closed in memory.
 func (s *session) storeFails(mail []*letter, err error) {
-	now := s.host.config.Now()
-	if s.failing.IsZero() {
+	mayBe := s.mayBe()
+	now, must := s.host.config.Now(), s.unsure != nil
+	for _, l := range mail {
+		_, report := l.event.(machine.Reported)
+		must = must || report || l.own && l.event != nil
+	}
+	if must && s.failing.IsZero() {
 		s.failing = now
 	}
-	if now.Sub(s.failing) >= s.host.config.StoreGrace {
+	if must && now.Sub(s.failing) >= s.host.config.StoreGrace {
 		s.lose(errors.Join(ErrStore, err), mail)
 		return
 	}
-	var kept []*letter
-	for _, l := range mail {
-		if l.own {
-			kept = append(kept, l)
-			continue
-		}
-		l.reply(answer{err: err})
-	}
-	if len(kept) > 0 {
-		time.AfterFunc(s.host.config.StorePause, func() {
-			for _, l := range kept {
-				if err := s.put(l); err != nil {
-					l.reply(answer{err: err})
-				}
+	var held []answer
+	for n, l := range mail {
+		switch {
+		case l.own && l.event != nil:
+			s.held = append(s.held, l)
+			if n < mayBe {
+				held = append(held, s.unsure.answers[n])
 			}
-		})
+		case n < mayBe:
+			l.reply(answer{err: errors.Join(store.ErrUnknown, err)})
+		default:
+			l.reply(answer{err: err})
+		}
 	}
+	if s.unsure != nil {
+		s.unsure.answers = held
+	}
+	if (s.unsure != nil || len(s.held) > 0) && !s.look {
+		s.look = true
+		time.AfterFunc(s.host.config.StorePause, func() { s.own(func() { s.look = false }) })
+	}
+}
+
+// mayBe returns how many of the first letters of the mail may have been written.
+func (s *session) mayBe() int {
+	if s.unsure == nil {
+		return 0
+	}
+	return len(s.unsure.answers)
 }
 
 // lose ends the session in memory, at once: what is stored stays as it is, for whoever owns it now or loads it next.
 func (s *session) lose(why error, mail []*letter) {
-	s.driver = nil
+	if n := min(s.mayBe(), len(mail)); n > 0 {
+		s.answerAll(mail[:n], errors.Join(store.ErrUnknown, why))
+		mail = mail[n:]
+	}
+	s.driver, s.unsure = nil, nil
 	if s.live != nil {
 		s.live.cancel()
+		s.host.linger(s.live)
 	}
 	s.host.forget(s)
 	s.answerAll(mail, why)
 	s.end(why)
-	s.tellQuiet()
 }
 
 // end takes no more mail, and answers what is there.
 func (s *session) end(why error) {
 	s.mu.Lock()
+	if s.ended != nil {
+		s.mu.Unlock()
+		return
+	}
 	s.ended = why
 	rest := s.mail
 	s.mail = nil
 	s.mu.Unlock()
+	close(s.gone)
 	s.lease.Store(nil)
 	s.answerAll(rest, why)
 	s.waiters.fail(why)
 }
 
-// tellQuiet answers those who wait for a stopped session to have nothing running.
+// tellQuiet answers those who wait for a stop to be done and for nothing to run.
 func (s *session) tellQuiet() {
 	for _, ch := range s.quiet {
 		close(ch)

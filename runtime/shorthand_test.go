@@ -1,24 +1,29 @@
 package runtime_test
 
 import (
-	"context"
 	goruntime "runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/store/storetest"
 )
+
+// delayed is a commit that takes its time, so that mail gathers behind it.
+var delayed = storeFault{Delay: time.Second}
+
+type storeFault = storetest.Fault
+
+// pass lets time go by, in the bubble's clock.
+func pass(d time.Duration) { <-time.After(d) }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // gone says of every holder that it has ended.
 func gone(store.Owner) bool { return true }
-
-func contextWithCancel(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithCancel(ctx)
-}
 
 // goroutines counts those that run code of this module's runtime package, in any bubble but that of other tests: the caller's own.
 func goroutines() int {

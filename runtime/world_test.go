@@ -63,28 +63,36 @@ type flaky struct {
 	mu    sync.Mutex
 	load  func() error
 	renew func() error
+	input func() error
+}
+
+func (f *flaky) failing(what *func() error) error {
+	f.mu.Lock()
+	fail := *what
+	f.mu.Unlock()
+	if fail == nil {
+		return nil
+	}
+	return fail()
+}
+
+func (f *flaky) Input(ctx context.Context, s id.Session, key string) (store.InputRow, error) {
+	if err := f.failing(&f.input); err != nil {
+		return store.InputRow{}, err
+	}
+	return f.Store.Input(ctx, s, key)
 }
 
 func (f *flaky) Load(ctx context.Context, s id.Session) (store.Loaded, error) {
-	f.mu.Lock()
-	fail := f.load
-	f.mu.Unlock()
-	if fail != nil {
-		if err := fail(); err != nil {
-			return store.Loaded{}, err
-		}
+	if err := f.failing(&f.load); err != nil {
+		return store.Loaded{}, err
 	}
 	return f.Store.Load(ctx, s)
 }
 
 func (f *flaky) Renew(ctx context.Context, o store.Owner, now time.Time, ttl time.Duration, held []store.Lease) ([]id.Session, error) {
-	f.mu.Lock()
-	fail := f.renew
-	f.mu.Unlock()
-	if fail != nil {
-		if err := fail(); err != nil {
-			return nil, err
-		}
+	if err := f.failing(&f.renew); err != nil {
+		return nil, err
 	}
 	return f.Store.Renew(ctx, o, now, ttl, held)
 }
@@ -105,6 +113,8 @@ func (f *flaky) decide(d func(b *store.Batch) storetest.Fault) {
 
 func (f *flaky) loads(fail func() error)  { f.mu.Lock(); f.load = fail; f.mu.Unlock() }
 func (f *flaky) renews(fail func() error) { f.mu.Lock(); f.renew = fail; f.mu.Unlock() }
+
+func (f *flaky) inputs(fail func() error) { f.mu.Lock(); f.input = fail; f.mu.Unlock() }
 
 // always is a fault that never ends.
 func always(f storetest.Fault) func(*store.Batch) storetest.Fault {
