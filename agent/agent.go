@@ -23,7 +23,8 @@ import (
 // Executor carries runs out at the finest grain: one report for each model call and each tool call.
 type Executor struct {
 	Models llm.Source
-	// Tools returns what a session of this profile may use. It is asked once per activation; the registry may be shared.
+	// Tools returns what a session of this profile may use. It is asked once per activation; the registry may be shared. Its error
+	// fails the run, as a model that is not configured does: without tools nothing is asked of a model.
 	Tools func(run.Profile) (*tool.Registry, error)
 	// Parallel bounds the tool calls of one session that run at once; 0: 10.
 	Parallel int
@@ -35,14 +36,11 @@ func (e *Executor) Profile() executor.Profile { return executor.Profile{Grain: r
 // Apply implements executor.Executor: it carries out what is open until nothing is.
 func (e *Executor) Apply(ctx context.Context, _ executor.Run, b executor.Bindings) error {
 	registry, err := e.Tools(b.Profile)
-	if err != nil {
-		return fmt.Errorf("tools of preset %q: %w", b.Profile.Tools, err)
-	}
 	parallel := e.Parallel
 	if parallel <= 0 {
 		parallel = 10
 	}
-	w := &worker{executor: e, bindings: b, registry: registry, slots: make(chan struct{}, parallel)}
+	w := &worker{executor: e, bindings: b, registry: registry, toolless: err, slots: make(chan struct{}, parallel)}
 	// An answer that cannot be reported ends the activation: its directive stays open for the next one.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -67,6 +65,7 @@ type worker struct {
 	executor *Executor
 	bindings executor.Bindings
 	registry *tool.Registry
+	toolless error // why there is no registry
 	slots    chan struct{}
 }
 
@@ -74,8 +73,15 @@ type worker struct {
 func (w *worker) carryOut(ctx context.Context, d run.Directive) (run.Report, error) {
 	switch d.Kind {
 	case run.CallModel:
+		if w.toolless != nil {
+			return run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: string(llm.NotConfigured), Message: w.toolless.Error()}}, nil
+		}
 		return w.callModel(ctx, d)
 	case run.RunTool:
+		if w.toolless != nil {
+			r := tool.Errorf(transcript.ResultFailed, "%v", w.toolless)
+			return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: r.Content, IsError: r.IsError, Code: r.Code}}, nil
+		}
 		return w.runTool(ctx, d)
 	case run.ApplyRun:
 	}

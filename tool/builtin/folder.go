@@ -31,7 +31,13 @@ type WorkspaceError struct {
 	Err error
 }
 
-func (e *WorkspaceError) Error() string { return fmt.Sprintf("workspace %q: %v", e.Dir, e.Err) }
+// Error says what is wrong with the folder.
+func (e *WorkspaceError) Error() string {
+	if errors.Is(e.Err, fs.ErrNotExist) {
+		return fmt.Sprintf("the workspace folder %s does not exist: make it again, or begin a new session elsewhere", e.Dir)
+	}
+	return fmt.Sprintf("the workspace folder %s cannot be used: %v", e.Dir, e.Err)
+}
 
 // Unwrap returns the cause.
 func (e *WorkspaceError) Unwrap() error { return e.Err }
