@@ -134,9 +134,24 @@ func (s *Stream) explain(err error) error {
 	case errors.As(err, &network) && network.Timeout():
 		return s.e.fail(NetworkTimeout, "no connection in time", err)
 	case s.body == nil:
+		if closed(err) {
+			return s.e.broke(s.e.host()+" closed the connection without an answer", err)
+		}
 		return s.e.fail(ConnectionReset, "no connection to "+s.e.host(), err)
+	case closed(err):
+		return s.e.broke(s.e.host()+" closed the connection while the reply was arriving", err)
 	}
 	return s.e.fail(ConnectionReset, "the connection broke while the reply was arriving", err)
+}
+
+// closed reports whether the other side closed the connection. What the error says of it ("EOF") is no word for users.
+func closed(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// broke is a connection that ended too early, for a reason that the message says in full.
+func (e *Endpoint) broke(message string, cause error) *Error {
+	err := e.Fail(ConnectionReset, message)
+	err.Err = cause
+	return err
 }
 
 func (e *Endpoint) host() string {
