@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/meerkat-go/meerkat/internal/programs"
 )
 
 var (
@@ -23,32 +25,29 @@ var (
 	seed  = flag.Uint64("seed", 1, "of the moments")
 )
 
-// binaries holds the two programs, built once.
-var binaries string
+// built holds the two programs.
+var built programs.Programs
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(build(m))
+	os.Exit(buildAndRun(m))
 }
 
-func build(m *testing.M) int {
+func buildAndRun(m *testing.M) (code int) {
 	if runtime.GOOS != "linux" {
 		return m.Run()
 	}
-	dir, err := os.MkdirTemp("", "crash-bin-")
-	if err != nil {
+	var err error
+	if built, err = programs.Build("cmd/rkat", "llm/llmtest/fakemodel"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	binaries = dir
-	for _, pkg := range []string{"cmd/rkat", "llm/llmtest/fakemodel"} {
-		out, err := exec.Command("go", "build", "-o", dir, "github.com/meerkat-go/meerkat/"+pkg).CombinedOutput()
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
-			return 1
+	defer func() {
+		if err := built.Remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
 		}
-	}
+	}()
 	return m.Run()
 }
 
@@ -70,56 +69,17 @@ var replyAfter = map[int]int{0: 0, 2: 1, 3: 2, 4: 3}
 
 // world is one workspace, one realm and one model.
 type world struct {
-	t         *testing.T
-	workspace string
-	env       []string
-	log       string
-	random    *rand.Rand
-	took      time.Duration // of a run nobody killed: kills fall within it
+	*programs.World
+	t      *testing.T
+	random *rand.Rand
+	took   time.Duration // of a run nobody killed: kills fall within it
 }
 
 func newWorld(t *testing.T, n uint64, took time.Duration) *world {
-	dir := t.TempDir()
-	w := &world{t: t, workspace: filepath.Join(dir, "work"), log: filepath.Join(dir, "requests.jsonl"),
-		random: rand.New(rand.NewPCG(*seed, n)), took: took}
-	if err := os.Mkdir(w.workspace, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(w.workspace, "notes.txt"), "three things to do\n")
-	write(t, filepath.Join(dir, "script.json"), script)
-	url := w.startModel(filepath.Join(dir, "script.json"))
-	w.env = append(os.Environ(), "HOME="+dir, "RKAT_STATE_DIR="+filepath.Join(dir, "state"), "OPENAI_BASE_URL="+url+"/v1", "OPENAI_API_KEY=k",
-		"RKAT_OPENAI_BASE_URL=", "ANTHROPIC_API_KEY=", "RKAT_ANTHROPIC_API_KEY=", "RKAT_MODEL=", "RKAT_NO_PROBE=1")
+	w := &world{World: built.NewWorld(t), t: t, random: rand.New(rand.NewPCG(*seed, n)), took: took}
+	w.Write("notes.txt", "three things to do\n")
+	w.Model(script)
 	return w
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (w *world) startModel(scriptFile string) string {
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "fakemodel"), "-script", scriptFile, "-log", w.log)
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		cancel()
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait() // it says that it was killed
-	})
-	var url string
-	if _, err := fmt.Fscanln(out, &url); err != nil {
-		w.t.Fatal(err)
-	}
-	return url
 }
 
 // rkat runs the program and kills it after a time; 0: lets it end. It returns what was printed and whether it was killed.
@@ -129,9 +89,7 @@ func (w *world) rkat(after time.Duration, args ...string) (stdout, stderr string
 		ctx, cancel = context.WithTimeout(context.Background(), after)
 	}
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "rkat"), args...) // killed with SIGKILL
-	cmd.Dir, cmd.Env = w.workspace, w.env
-	cmd.WaitDelay = 5 * time.Second
+	cmd := w.Command(ctx, args...) // killed with SIGKILL
 	var o, e bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &o, &e
 	err = cmd.Run()
@@ -192,7 +150,7 @@ func (s shown) accepted() bool {
 
 // requests returns, for each request the model got, which reply it asked for.
 func (w *world) requests() []int {
-	data, err := os.ReadFile(w.log)
+	data, err := os.ReadFile(w.Log)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -220,7 +178,7 @@ func (w *world) requests() []int {
 // declared repeatable is run twice (R35), and the conversation is well formed (R37).
 func Test_a_killed_run_is_finished_with_nothing_lost_and_nothing_done_twice(t *testing.T) {
 	t.Parallel()
-	if binaries == "" {
+	if built == "" {
 		t.Skip("process groups and kills are tested on Linux")
 	}
 	total := *kills
@@ -287,7 +245,7 @@ func (w *world) round() (kills, unknown int, accepted bool) {
 }
 
 func (w *world) nothingHappened() {
-	if _, err := os.Stat(filepath.Join(w.workspace, "ran.log")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(w.Workspace, "ran.log")); !errors.Is(err, os.ErrNotExist) {
 		w.t.Errorf("seed %d: a tool ran for a prompt that was not accepted", *seed)
 	}
 }
@@ -319,7 +277,7 @@ func (w *world) check() (unknown int) {
 			unknown++
 		}
 	}
-	ran, err := os.ReadFile(filepath.Join(w.workspace, "ran.log"))
+	ran, err := os.ReadFile(filepath.Join(w.Workspace, "ran.log"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		w.t.Fatal(err)
 	}

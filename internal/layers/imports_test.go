@@ -45,6 +45,7 @@ const (
 	whyAdapter  = "an adapter knows its own contract, the words and one vendor library; it is wired in by the root"
 	whySuite    = "a suite tests any implementation of its contract, so it knows the contract alone"
 	whySurface  = "a surface translates: it goes through control, and owns no default, no policy and no executor"
+	whyOutside  = "what runs the real programs sees them from outside, as a user does"
 	whyInternal = "what everybody may use rests on words at most"
 )
 
@@ -117,6 +118,8 @@ var layers = []layer{
 	{pkg: "internal/process", band: prove, may: join(vocabulary, []string{"store"}), why: "it says who owns leases, in the store's words, and nothing else"},
 	{pkg: "internal/demo", band: prove, may: join(vocabulary, []string{"control", "llm", "llm/rehearsal", "tool"}),
 		why: "the demo brings a tool and a script of its own and is otherwise a user of the plane"},
+	{pkg: "internal/crash", band: prove, may: []string{"internal/programs"}, why: whyOutside},
+	{pkg: "internal/faults", band: prove, may: []string{"internal/programs"}, vendors: []string{"modernc.org/sqlite"}, why: whyOutside},
 	{pkg: "internal/*", band: prove, may: vocabulary, why: whyInternal},
 }
 
