@@ -1,0 +1,148 @@
+package machine_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/run"
+)
+
+// shape is what of a state decides, with everything that only counts up left out: versions, positions, cursors, times. Two states
+// of one shape go on alike, so exploring one of them is enough.
+func shape(w *world) string {
+	s := w.s
+	var b strings.Builder
+	fmt.Fprint(&b, s.Lifecycle.Phase, s.Lifecycle.Stopping, s.Attached(), s.Transient.Attachment.Grain, s.Tail, s.Told, " ")
+	t := s.Turn
+	if s.Lifecycle.Phase == lifecycle.Running {
+		fmt.Fprint(&b, t.Phase, t.Round, t.Attempt, t.Pending, t.Cancel, t.Resumes, " ")
+	}
+	for _, h := range s.Held {
+		fmt.Fprint(&b, "held", h.Ordinal, " ")
+	}
+	for i := range s.Inbox.All() {
+		fmt.Fprint(&b, i.ID, i.Phase, i.Lane, i.Continue, i.Seq > 0, " ")
+	}
+	for _, d := range s.Open.All() {
+		fmt.Fprint(&b, d.Kind, d.Class, d.Attempt, d.At.Ordinal, " ")
+	}
+	// What ended is in no state; a driver looks it up.
+	for _, in := range w.accepted {
+		if _, over := w.ended[in]; over {
+			fmt.Fprint(&b, in, "over ")
+		}
+	}
+	return b.String()
+}
+
+// moves are the events told in each state of a small world: two inputs and a continuation, replies with two calls, crashes, interrupts.
+func moves(w *world, grain run.Grain) []machine.Event {
+	s := w.s
+	out := []machine.Event{machine.Stop{}, machine.Attach{Attachment: machine.Attachment{ID: 1, Grain: grain, Class: run.Idempotent}},
+		machine.Detach{ID: 1}, machine.Register{}, machine.Submit{ID: "c", Continue: true, Prior: w.prior("c", "")}}
+	for n, lane := range []inbox.Lane{inbox.Queue, inbox.Steer} {
+		in := input([]string{"i", "s"}[n])
+		in.Lane, in.Prior = lane, w.prior(in.ID, "")
+		out = append(out, in)
+	}
+	if r := s.Run(); r != "" {
+		out = append(out, machine.Interrupt{Run: r}, machine.CancelAfterBoundary{Run: r}, machine.ExecutorLost{Run: r},
+			machine.ExecutorLost{Run: r, Given: map[id.Effect]bool{}})
+	}
+	for _, d := range s.Open.All() {
+		out = append(out, machine.Reported{Report: answer(d)})
+		if d.Kind == run.CallModel {
+			out = append(out, machine.Reported{Report: w.replyWithCalls(d.ID, []string{"once", "read_only"})},
+				machine.Reported{Report: run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: "network", Retryable: true}}})
+		}
+		if d.Kind == run.ApplyRun {
+			out = append(out, machine.Reported{Report: run.RunApplied{ID: d.ID, Failed: &run.Failure{Message: "no"}}})
+		}
+	}
+	return out
+}
+
+// Every state that a small world can get into is visited, shortest ways first; in each, every move is made, all rules are checked,
+// and a fair driver brings the session to rest.
+func TestR51_every_reachable_state_of_a_small_world_keeps_the_rules_and_comes_to_rest(t *testing.T) {
+	t.Parallel()
+	for name, grain := range map[string]run.Grain{"step by step": run.Fine, "whole runs": run.Whole} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			explore(t, grain)
+		})
+	}
+}
+
+func explore(t *testing.T, grain run.Grain) {
+	most := 25_000
+	if testing.Short() {
+		most = 2_000
+	}
+	type place struct {
+		w   *world
+		way []string
+	}
+	begin := newWorld()
+	begin.quick = true
+	if _, refusal, breach := begin.tell(machine.Register{Profile: &run.Profile{MaxRounds: 2, Retry: run.RetryPolicy{Max: 1}}}); refusal != nil || breach != nil {
+		t.Fatal(refusal, breach)
+	}
+	seen := map[string]bool{shape(begin): true}
+	next := []place{{w: begin}}
+	started, steps, refusals, deepest := time.Now(), 0, 0, 0
+	for len(next) > 0 && len(seen) < most {
+		p := next[0]
+		next = next[1:]
+		deepest = max(deepest, len(p.way))
+		for _, ev := range moves(p.w, grain) {
+			w := p.w.clone()
+			way := append(slices.Clip(p.way), fmt.Sprintf("%T%+v", ev, ev))
+			_, refusal, breach := w.tell(ev)
+			steps++
+			if breach != nil {
+				t.Fatalf("%v\nafter\n%s", breach, strings.Join(way, "\n"))
+			}
+			if refusal != nil {
+				refusals++
+				continue
+			}
+			if key := shape(w); !seen[key] {
+				seen[key] = true
+				next = append(next, place{w, way})
+				rest := w.clone()
+				if err := rest.settle(30); err != nil {
+					t.Fatalf("%v\nafter\n%s", err, strings.Join(way, "\n"))
+				}
+			}
+		}
+	}
+	t.Logf("%d states, %d steps, %d of them refused, depth %d, exhausted %t, %v", len(seen), steps, refusals, deepest, len(next) == 0,
+		time.Since(started).Round(time.Millisecond))
+	if len(next) > 0 && !testing.Short() {
+		t.Errorf("the world is too large to be exhausted: %d states are left", len(next))
+	}
+	if phases := phasesIn(seen); len(phases) < 3 {
+		t.Errorf("only %v were reached", phases)
+	}
+}
+
+// phasesIn lists the lifecycle phases among shapes, so that an exploration that goes nowhere is noticed.
+func phasesIn(seen map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for key := range seen {
+		for _, p := range []lifecycle.Phase{lifecycle.Idle, lifecycle.Running, lifecycle.Stopped} {
+			if strings.HasPrefix(key, p.String()) {
+				out[p.String()] = true
+			}
+		}
+	}
+	return out
+}
