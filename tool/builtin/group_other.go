@@ -12,7 +12,7 @@ type group struct{ cmd *exec.Cmd }
 
 func newGroup(cmd *exec.Cmd) (*group, error) { return &group{cmd}, nil }
 
-func (g *group) started(int) {}
+func (g *group) started(*exec.Cmd) {}
 
 func (g *group) terminate() { g.kill() }
 

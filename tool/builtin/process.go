@@ -55,6 +55,9 @@ func (p *process) own(started chan<- error) {
 	g, err := newGroup(p.cmd)
 	if err == nil {
 		if err = p.cmd.Start(); err != nil {
+			for _, f := range p.cmd.ExtraFiles {
+				f.Close()
+			}
 			g.close()
 		}
 	}
@@ -63,7 +66,7 @@ func (p *process) own(started chan<- error) {
 		return
 	}
 	p.group = g
-	g.started(p.cmd.Process.Pid)
+	g.started(p.cmd)
 	started <- nil
 	reaped, err := awaitExit(p.cmd)
 	close(p.exited)
