@@ -77,6 +77,9 @@ type args map[string]any
 // call runs a tool as an executor would.
 func (d *desk) call(name string, a args) tool.Result {
 	d.t.Helper()
+	if a == nil {
+		a = args{}
+	}
 	data, err := json.Marshal(a)
 	if err != nil {
 		d.t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -213,8 +214,8 @@ func Test_an_interrupt_kills_the_whole_group_at_once(t *testing.T) {
 
 func Test_an_interrupt_does_not_wait_for_a_stranger_who_holds_the_streams(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("setsid"); err != nil {
-		t.Skip("no setsid here")
+	if runtime.GOOS != "linux" {
+		t.Skip("setsid is a program of Linux")
 	}
 	d := newDesk(t, "full")
 	// A daemon that leaves the session is out of reach; the call must return all the same.
@@ -300,6 +301,23 @@ func Test_the_shell_is_the_users_unless_that_is_none(t *testing.T) {
 	if _, err := findShell("/no/such/shell", nil); err == nil || !strings.Contains(err.Error(), "/no/such/shell") {
 		t.Errorf("a shell that was asked for and is missing: %v", err)
 	}
+}
+
+func Test_pipes_and_devices_do_not_hang_a_tool(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "full")
+	if err := syscall.Mkfifo(d.path("pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []args{{"path": "pipe"}, {"path": "/dev/zero"}} {
+		d.refused("read_file", a, "not a file")
+		a["pattern"] = "x"
+		d.refused("search", a, "not")
+	}
+	d.refused("write_file", args{"path": "pipe", "content": "x"}, "a named pipe")
+	d.refused("edit_file", args{"path": "pipe", "old_string": "x", "new_string": "y"}, "a named pipe")
+	contains(t, d.ok("search", args{"pattern": "x"}), "no match")
+	contains(t, d.ok("list_dir", nil), "pipe (a named pipe)")
 }
 
 func Test_a_tail_keeps_the_end_however_it_is_written(t *testing.T) {
