@@ -46,6 +46,10 @@ func classify(err error) (advice string, condition error) {
 		errors.Is(err, syscall.EISDIR):
 		return adviceReadOnly, store.ErrReadOnly
 	}
+	var e *vendor.Error
+	if errors.As(err, &e) && e.Code() == lib.SQLITE_IOERR_SHMSIZE { // the log's index cannot grow: what a full disk does
+		return adviceFull, store.ErrFull
+	}
 	switch resultCode(err) {
 	case lib.SQLITE_FULL:
 		return adviceFull, store.ErrFull

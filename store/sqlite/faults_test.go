@@ -61,6 +61,7 @@ func version(t *testing.T, s *Store, sid id.Session) uint64 {
 	return ld.Version
 }
 
+// R14
 func TestNeighbours_in_one_group_are_spared(t *testing.T) {
 	t.Parallel()
 	huge := func(sid id.Session, from uint64) *store.Batch {
