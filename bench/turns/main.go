@@ -169,34 +169,50 @@ func depth(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	// Another session first, so that the log has grown to the size it keeps and both measurements write into it.
+	other, err := create(ctx, rt)
+	if err != nil {
+		return err
+	}
+	for range 600 {
+		if _, err := turn(ctx, rt.Plane(), other, 1); err != nil {
+			return err
+		}
+	}
 	var took []time.Duration
-	var sizes []int64
+	written := map[int]int64{}
 	for i := range 1100 {
+		written[i] = bytesWritten()
 		d, err := turn(ctx, rt.Plane(), s, 1)
 		if err != nil {
 			return err
 		}
 		took = append(took, d)
-		if i == 9 || i == 109 || i == 999 || i == 1099 {
-			sizes = append(sizes, size(dir))
-		}
 	}
 	row("one session, turns 10 to 109", slices.Clone(took[10:110]), 0)
 	row("one session, turns 1,000 to 1,099", slices.Clone(took[1000:1100]), 0)
-	fmt.Printf("bytes of the store for 100 turns: %d at turn 10, %d at turn 1,000 (the log is reused, so the first is the larger)\n",
-		sizes[1]-sizes[0], sizes[3]-sizes[2])
+	if early, late := written[110]-written[10], bytesWritten()-written[1000]; early > 0 {
+		fmt.Printf("bytes written a turn: %d at turn 10, %d at turn 1,000 (%+.1f %%)\n", early/100, late/100, 100*float64(late-early)/float64(early))
+	}
 	return nil
 }
 
-func size(dir string) int64 {
-	var n int64
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			n += info.Size()
+// bytesWritten is what this process has handed to write calls; 0 where the system does not tell.
+func bytesWritten() int64 {
+	data, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "wchar: "); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+			if err != nil {
+				return 0
+			}
+			return n
 		}
 	}
-	return n
+	return 0
 }
 
 func open(ctx context.Context, dir string) (*meerkat.Runtime, error) {
