@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -112,7 +113,7 @@ func c1(r rune) bool { return r >= 0x7f && r < 0xa0 }
 
 // explain finds out what a user can do about an error of the product.
 func explain(err error) *failure {
-	f := &failure{code: fault.CodeOf(err), what: oneLine(err.Error()), exit: ExitFailed, err: err}
+	f := &failure{code: fault.CodeOf(err), what: aboutStore(oneLine(err.Error())), exit: ExitFailed, err: err}
 	var ce *config.Error
 	switch {
 	case errors.As(err, &ce):
@@ -130,6 +131,14 @@ func explain(err error) *failure {
 		f.what = holder(f.what)
 	}
 	return f
+}
+
+// storeFile is how an error names the file that the sessions are in.
+var storeFile = regexp.MustCompile(`^.*\(([^()]*sessions\.sqlite3)\): `)
+
+// aboutStore leaves out what was attempted on the way to an error of the store: a user needs the file and what is wrong with it.
+func aboutStore(what string) string {
+	return storeFile.ReplaceAllString(what, "the session store ${1}: ")
 }
 
 // oneLine joins the lines of an error that has several causes, each once.
