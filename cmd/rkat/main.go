@@ -27,6 +27,7 @@ func run() int {
 	}
 	return cli.Main(context.Background(), world, cli.App{
 		Open:        open,
+		CheckStore:  meerkat.CheckStore,
 		Demo:        showDemo,
 		Models:      models,
 		FindServers: func(ctx context.Context) []config.Server { return config.FindServers(ctx, config.UsualPlaces()) },

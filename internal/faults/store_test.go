@@ -112,6 +112,32 @@ func Test_damage_in_the_middle_of_the_store_is_found_by_doctor_and_never_passed_
 	}
 }
 
+func Test_doctor_finds_damage_wherever_it_is(t *testing.T) {
+	t.Parallel()
+	w := kept(t)
+	w.broken = true
+	whole := w.file()
+	if r := w.Rkat("doctor"); r.Exit != 0 || !strings.Contains(r.Stdout, "1 session") {
+		t.Errorf("of a whole store doctor says\n%s", r)
+	}
+	found, pages := 0, 0
+	for at := 4096; at < len(whole); at += 4096 {
+		damaged := bytes.Clone(whole)
+		copy(damaged[at:], bytes.Repeat([]byte{0xa5}, 64)) // where a page says what it is
+		w.setFile(damaged)
+		pages++
+		if r := w.Rkat("doctor"); r.Exit == 1 && strings.Contains(r.Stdout, "store is corrupt") {
+			found++
+		}
+		if !bytes.Equal(w.file(), damaged) {
+			t.Errorf("doctor changed the file")
+		}
+	}
+	if found != pages || pages == 0 {
+		t.Errorf("of %d damaged pages doctor found %d", pages, found)
+	}
+}
+
 func Test_an_empty_file_is_a_store_that_was_never_begun(t *testing.T) {
 	t.Parallel()
 	w := kept(t)

@@ -67,9 +67,11 @@ type Model struct {
 	Note       string `json:"note,omitempty"`
 }
 
-// App is the product behind the commands. All fields must be set but Demo.
+// App is the product behind the commands. All fields must be set but CheckStore and Demo.
 type App struct {
-	Open        func(ctx context.Context, c config.Config) (Runtime, error)
+	Open func(ctx context.Context, c config.Config) (Runtime, error)
+	// CheckStore reads all that is kept in a state folder and says what is damaged.
+	CheckStore  func(ctx context.Context, stateDir string) error
 	Models      func(c config.Config) []Model
 	FindServers func(ctx context.Context) []config.Server
 	ListModels  func(ctx context.Context, p config.Provider) ([]string, error)

@@ -167,6 +167,9 @@ func (c *command) storeFinding(ctx context.Context, cfg config.Config) finding {
 		list, err = rt.Plane.Sessions(ctx, control.ListSessions{Limit: 1000})
 		err = errors.Join(err, rt.Close())
 	}
+	if err == nil && c.app.CheckStore != nil {
+		err = c.app.CheckStore(ctx, cfg.StateDir)
+	}
 	if err != nil {
 		e := explain(err)
 		return finding{Name: f.Name, Detail: e.what, Advice: e.advice}
