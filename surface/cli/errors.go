@@ -92,15 +92,15 @@ func (c *command) printJSON(v any) error {
 	return nil
 }
 
-// escapeControls writes the control characters that JSON may hold as they are, DEL and those from U+0080 to U+009F, as JSON's
-// escapes: a terminal obeys some of them. Outside of its strings JSON has none.
+// escapeControls writes what JSON may hold as it is and a terminal obeys as JSON's escapes: DEL, the control characters from U+0080
+// to U+009F, and direction overrides. Outside of its strings JSON has none of them.
 func escapeControls(s string) string {
-	if !strings.ContainsFunc(s, c1) {
+	if !strings.ContainsFunc(s, obeyed) {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if c1(r) {
+		if obeyed(r) {
 			fmt.Fprintf(&b, `\u%04x`, r)
 			continue
 		}
@@ -109,7 +109,9 @@ func escapeControls(s string) string {
 	return b.String()
 }
 
-func c1(r rune) bool { return r >= 0x7f && r < 0xa0 }
+func obeyed(r rune) bool {
+	return r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
 
 // explain finds out what a user can do about an error of the product.
 func explain(err error) *failure {
