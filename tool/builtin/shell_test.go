@@ -363,3 +363,40 @@ func Benchmark_shell_true(b *testing.B) {
 		}
 	}
 }
+
+func Benchmark_interrupt_of_a_shell_with_children(b *testing.B) {
+	dir := b.TempDir()
+	tools, err := New(Options{Preset: "full", Workspace: dir, Shell: "sh"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := tool.NewRegistry(tool.Limits{}, tools...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "began"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	var took time.Duration
+	worst := time.Duration(0)
+	n := 0
+	for b.Loop() {
+		ctx, cancel := context.WithCancel(b.Context())
+		ended := make(chan error)
+		go func() {
+			_, err := r.Run(ctx, tool.Call{ID: "c", Name: "shell", Args: json.RawMessage(`{"command":"trap '' TERM; sleep 1000 & echo > began; wait"}`)})
+			ended <- err
+		}()
+		if _, err := os.ReadFile(filepath.Join(dir, "began")); err != nil {
+			b.Fatal(err)
+		}
+		at := time.Now()
+		cancel()
+		<-ended
+		took += time.Since(at)
+		worst = max(worst, time.Since(at))
+		n++
+	}
+	b.ReportMetric(float64(took.Microseconds())/float64(n), "µs/interrupt")
+	b.ReportMetric(float64(worst.Microseconds()), "µs/worst")
+}
