@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -93,11 +94,13 @@ func decode[R record](what string, data []byte) (R, error) {
 var ErrEncode = fault.New(fault.Invalid, "cannot be encoded")
 
 func encode(what string, r record) ([]byte, error) {
-	data, err := json.Marshal(r)
-	if err != nil {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // raw JSON of models and providers is kept as it is
+	if err := enc.Encode(r); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrEncode, what, err)
 	}
-	return data, nil
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 func encodeRow(r transcript.Row) (store.MessageRow, error) {

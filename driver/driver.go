@@ -88,7 +88,7 @@ func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minte
 		in.Prior = prior
 		ev = in
 	}
-	c, err := machine.Step(s.state, at, ev)
+	c, err := machine.Step(s.state, at, compact(ev))
 	if err != nil {
 		return c, err
 	}

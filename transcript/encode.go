@@ -1,6 +1,7 @@
 package transcript
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -22,8 +23,20 @@ func Role(e Entry) string {
 	panic(fmt.Sprintf("transcript: entry %T", e))
 }
 
-// EncodeEntry returns the JSON of an entry without its role, which is stored beside it.
-func EncodeEntry(e Entry) ([]byte, error) { return json.Marshal(e) }
+// EncodeEntry returns the JSON of an entry without its role, which is stored beside it. Raw JSON in it (Args, Meta) comes back as it
+// was but for white space between tokens.
+func EncodeEntry(e Entry) ([]byte, error) { return marshal(e) }
+
+// marshal leaves <, > and & as they are: what a model wrote is shown to it again byte for byte.
+func marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
 
 // DecodeEntry reads what EncodeEntry wrote.
 func DecodeEntry(role string, data []byte) (Entry, error) {
@@ -59,7 +72,7 @@ type taggedBlock struct {
 func (b Blocks) MarshalJSON() ([]byte, error) {
 	if len(b) == 1 {
 		if t, ok := b[0].(Text); ok && t.Meta == nil {
-			return json.Marshal(t.Text)
+			return marshal(t.Text)
 		}
 	}
 	out := make([]taggedBlock, len(b))
@@ -76,13 +89,13 @@ func (b Blocks) MarshalJSON() ([]byte, error) {
 		default:
 			return nil, fmt.Errorf("transcript: block %T", x)
 		}
-		data, err := json.Marshal(x)
+		data, err := marshal(x)
 		if err != nil {
 			return nil, fmt.Errorf("transcript: encode %s block: %w", out[i].Type, err)
 		}
 		out[i].Data = data
 	}
-	return json.Marshal(out)
+	return marshal(out)
 }
 
 // UnmarshalJSON reads both forms that MarshalJSON writes. An unknown block type is an error: nothing is dropped silently.
