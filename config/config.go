@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,15 @@ const (
 
 // Hosted reports whether the provider is the vendor's own service, whose models are those of the catalogue.
 func (p Provider) Hosted() bool { return p.BaseURL == AnthropicURL || p.BaseURL == OpenAIURL }
+
+// Address is the base URL as it may be shown: without a password.
+func (p Provider) Address() string {
+	u, err := url.Parse(p.BaseURL)
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	return u.Redacted()
+}
 
 // Provider returns the provider of that name.
 func (c Config) Provider(name string) (Provider, bool) {

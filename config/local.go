@@ -3,9 +3,13 @@ package config
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -64,6 +68,23 @@ func (p Place) provider() Provider {
 	return Provider{Name: p.Name, Kind: Compat, BaseURL: p.URL, Origin: "found on this machine"}
 }
 
+// plain takes what a user needs from an error of the network: what the system said, without the call it said it to.
+func plain(err error) error {
+	var whole *url.Error
+	if errors.As(err, &whole) {
+		err = whole.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return err
+}
+
 // maxList bounds a model list: what is larger is not one.
 const maxList = 4 << 20
 
@@ -86,7 +107,7 @@ func listModels(ctx context.Context, p Provider, transport *http.Transport) ([]s
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("list models of %s: %w", p.Name, err)
+		return nil, fmt.Errorf("list models of %s: %w", p.Name, plain(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

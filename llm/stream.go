@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/meerkat-go/meerkat/internal/sse"
@@ -137,15 +138,28 @@ func (s *Stream) explain(err error) error {
 		if closed(err) {
 			return s.e.broke(s.e.host()+" closed the connection without an answer", err)
 		}
-		return s.e.fail(ConnectionReset, "no connection to "+s.e.host(), err)
+		return s.e.broke("no connection to "+s.e.host()+": "+plain(err).Error(), err)
 	case closed(err):
 		return s.e.broke(s.e.host()+" closed the connection while the reply was arriving", err)
 	}
-	return s.e.fail(ConnectionReset, "the connection broke while the reply was arriving", err)
+	return s.e.broke("the connection broke while the reply was arriving: "+plain(err).Error(), err)
 }
 
 // closed reports whether the other side closed the connection. What the error says of it ("EOF") is no word for users.
 func closed(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// plain takes what a user needs from an error of the network: what the system said, without the call it said it to.
+func plain(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return err
+}
 
 // broke is a connection that ended too early, for a reason that the message says in full.
 func (e *Endpoint) broke(message string, cause error) *Error {

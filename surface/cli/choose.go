@@ -71,11 +71,11 @@ func (c *command) firstOf(ctx context.Context, cfg config.Config, p config.Provi
 	defer cancel()
 	models, err := c.app.ListModels(ctx, p)
 	if err != nil {
-		return cfg, &failure{code: fault.Provider, what: fmt.Sprintf("no model is named, and the server at %s (%s) does not say which it has: %v", p.BaseURL, p.Origin, err),
+		return cfg, &failure{code: fault.Provider, what: fmt.Sprintf("no model is named, and the server at %s (%s) does not say which it has: %v", p.Address(), p.Origin, err),
 			advice: "Start it or correct the address, or name a model: --model " + p.Name + "/NAME", exit: ExitFailed, err: err}
 	}
 	if len(models) == 0 {
-		return cfg, &failure{code: fault.Provider, what: fmt.Sprintf("the server at %s (%s) has no models", p.BaseURL, p.Origin),
+		return cfg, &failure{code: fault.Provider, what: fmt.Sprintf("the server at %s (%s) has no models", p.Address(), p.Origin),
 			advice: "Load one there, or name a model of another provider with --model", exit: ExitFailed}
 	}
 	cfg.Model = p.Name + "/" + models[0]

@@ -194,7 +194,7 @@ func (c *command) storeFinding(ctx context.Context, cfg config.Config) finding {
 func (c *command) modelFindings(ctx context.Context, cfg config.Config) []finding {
 	var out []finding
 	for _, p := range cfg.Providers {
-		f := finding{Name: p.Name, OK: true, Detail: "set up by " + p.Origin + ", at " + p.BaseURL}
+		f := finding{Name: p.Name, OK: true, Detail: "set up by " + p.Origin + ", at " + p.Address()}
 		if p.Key == "" {
 			f.Detail += ", without a key"
 		}
