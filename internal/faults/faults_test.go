@@ -120,7 +120,7 @@ func (w *world) rkat(exit int, says []string, args ...string) programs.Result {
 
 // jargon is what tells a user nothing but that a programmer was here.
 var jargon = regexp.MustCompile(`goroutine \d|panic|\.go:\d|0x[0-9a-f]{6}|nil pointer|context (canceled|deadline)|\bEOF\b|SQLITE_|\bfork/exec\b|getwd|` +
-	`json: |strconv\.|%!|errno|exit status|broken pipe: broken`)
+	`dial tcp|json: |strconv\.|%!|errno|exit status|broken pipe: broken`)
 
 // held holds a result to what was expected of it and to what holds of all.
 func (w *world) held(r programs.Result, exit int, says ...string) programs.Result {

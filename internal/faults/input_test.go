@@ -75,6 +75,23 @@ func (w *world) shell(line string) programs.Result {
 	}, "run").Wait()
 }
 
+func Test_an_input_that_does_not_come_is_asked_for_and_can_be_given_up(t *testing.T) {
+	t.Parallel()
+	w := scripted(t)
+	r, open, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	defer r.Close()
+	p := w.Run(stdin(r), "run", "go")
+	p.Await("Waiting for the end of standard input. (To go without it: --stdin off)")
+	p.Signal(os.Interrupt)
+	w.held(p.Wait(), 130)
+	w.nothing()
+	w.answered(w.Run(stdin(r), "run", "--stdin", "off", "go").Wait(), "Fine.")
+}
+
 func Test_an_answer_that_nobody_reads_is_kept(t *testing.T) {
 	t.Parallel()
 	long := `{"reply": {"text": "` + strings.Repeat(`0123456789\n`, 20_000) + `", "chunks": 200}}`

@@ -138,6 +138,24 @@ func Test_no_server_at_the_address(t *testing.T) {
 	}
 }
 
+func Test_a_password_in_the_address_is_not_shown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Env["OPENAI_BASE_URL"] = "http://somebody:" + programs.Key + "@127.0.0.1:1/v1"
+	w.rkat(1, []string{"127.0.0.1:1", "connection refused"}, "run", "go")
+	w.rkat(1, []string{"127.0.0.1:1", "connection refused"}, "run", "--model", "openai/fake-1", "go")
+	w.answeredBy("doctor", "127.0.0.1:1")
+	w.answeredBy("models", "")
+}
+
+// answeredBy holds the output of a command that tells about settings.
+func (w *world) answeredBy(command, says string) {
+	w.t.Helper()
+	if r := w.rkat(0, nil, command); !strings.Contains(r.Stdout, says) {
+		w.t.Errorf("it does not say %q\n%s", says, r)
+	}
+}
+
 func Test_an_address_that_is_none_is_a_wrong_setting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

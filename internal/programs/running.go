@@ -64,8 +64,19 @@ func (p *Running) Signal(s os.Signal) {
 // Await returns when the text has been printed on standard error.
 func (p *Running) Await(text string) {
 	p.t.Helper()
+	p.await(&p.err, text)
+}
+
+// AwaitOutput returns when the text has been printed on standard output.
+func (p *Running) AwaitOutput(text string) {
+	p.t.Helper()
+	p.await(&p.out, text)
+}
+
+func (p *Running) await(s *transcript, text string) {
+	p.t.Helper()
 	for {
-		said, more := p.err.read()
+		said, more := s.read()
 		if strings.Contains(said, text) {
 			return
 		}

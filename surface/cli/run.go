@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -203,7 +204,11 @@ func (c *command) checkModel(ctx context.Context, rt Runtime, cfg config.Config)
 		advice: "'rkat models' lists names, 'rkat doctor' says which providers are set up", exit: ExitFailed, err: err}
 }
 
-// interruptible runs what comes before a session is followed, and gives up on the first signal.
+// tidyWait is how long what was interrupted may take to tidy up after itself.
+const tidyWait = 5 * time.Second
+
+// interruptible runs what comes before a session is followed, and gives up on the first signal: what it began is tidied up, unless that
+// takes too long or another signal comes.
 func (c *command) interruptible(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -214,6 +219,13 @@ func (c *command) interruptible(ctx context.Context, fn func(context.Context) er
 		return err
 	case s := <-c.Signals:
 		cancel()
+		timer := time.NewTimer(tidyWait)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-c.Signals:
+		case <-timer.C:
+		}
 		return ended(exitOf(s))
 	}
 }
