@@ -30,6 +30,7 @@ type plane struct {
 	events   chan event.Event
 	outcomes chan control.Outcome
 	stopped  chan id.Run
+	watched  chan bool // somebody begins to read the events
 
 	sessions    []control.Session
 	submitted   []control.Submit
@@ -88,6 +89,7 @@ func (p *plane) Transcript(context.Context, id.Session, int, int) ([]transcript.
 
 func (p *plane) Events(ctx context.Context, _ id.Session, _ uint64) iter.Seq2[event.Event, error] {
 	return func(yield func(event.Event, error) bool) {
+		p.watched <- true
 		for {
 			select {
 			case e := <-p.events:
@@ -126,7 +128,7 @@ func newProcess(t *testing.T) *process {
 	t.Helper()
 	p := &process{t: t, env: map[string]string{"RKAT_STATE_DIR": t.TempDir()}, signals: make(chan os.Signal), ticks: make(chan time.Time), done: make(chan int, 1),
 		now:   time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		plane: &plane{events: make(chan event.Event), outcomes: make(chan control.Outcome, 1), stopped: make(chan id.Run, 8)}}
+		plane: &plane{events: make(chan event.Event), outcomes: make(chan control.Outcome, 1), stopped: make(chan id.Run, 8), watched: make(chan bool, 8)}}
 	p.world = World{Stdin: strings.NewReader(""), Stdout: &p.out, Stderr: &p.err, Dir: t.TempDir(), Signals: p.signals,
 		Env: func(name string) string { return p.env[name] }, Now: func() time.Time { return p.now },
 		Terminal: func(w io.Writer) (int, bool) { return 60, w == &p.out && p.outTerm || w == &p.err && p.errTerm },

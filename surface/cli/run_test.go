@@ -333,9 +333,11 @@ func TestA_resumed_session_finishes_its_run_and_then_takes_the_prompt(t *testing
 	p.plane.taken = control.Session{ID: theSession, Run: &control.Run{ID: theRun, Inputs: nil}}
 	p.plane.taken.Run.Inputs = append(p.plane.taken.Run.Inputs, theInput)
 	p.start("resume", "last", "and then")
+	<-p.plane.watched
 	p.happen(event.Resumed{Unknown: 1})
 	p.plane.outcomes <- control.Outcome{Input: theInput, Run: theRun, Status: control.Completed, Text: "first"}
 	p.tell(event.RunCompleted{})
+	<-p.plane.watched // the second run: until then events may still go to the reader of the first
 	code := p.complete("second")
 	p.want(code, 0, "first\nsecond\n", "The run goes on after an interruption. 1 tool call may have taken effect before it and will not be repeated; the model is told.\n"+footer)
 	if got := p.plane.submitted; len(got) != 1 || got[0].Content.Plain() != "and then" {
@@ -352,8 +354,10 @@ func TestResume_finishes_all_that_waits_and_sends_no_prompt_after_an_interrupt(t
 	p.plane.sessions = []control.Session{second}
 	p.plane.taken = control.Session{ID: theSession, Run: &control.Run{ID: theRun, Inputs: []id.Input{theInput}}}
 	p.start("resume", "last", "and then")
+	<-p.plane.watched
 	p.plane.outcomes <- control.Outcome{Input: theInput, Run: theRun, Status: control.Failed, Error: "odd"}
 	p.tell(event.RunFailed{})
+	<-p.plane.watched // the second run: until then events may still go to the reader of the first
 	p.happen(event.TurnStarted{})
 	p.signals <- os.Interrupt
 	if r := <-p.plane.stopped; r != "run-2" {
