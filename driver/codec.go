@@ -11,6 +11,8 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -157,8 +159,9 @@ func decodeState(s id.Session, l store.Loaded) (machine.State, error) {
 	if st.Version != l.Version {
 		return machine.State{}, fmt.Errorf("read session: version %d in a row of version %d: %w", st.Version, l.Version, store.ErrCorrupt)
 	}
-	for _, d := range c.Open {
-		st.Open = st.Open.Set(d.ID, d)
+	if !(st.Lifecycle.Phase <= lifecycle.Stopped && st.Turn.Phase <= turn.Cancelled && st.Tail <= machine.TailReply &&
+		st.Message >= 0 && st.Seq >= 0 && st.Turn.Pending >= 0 && st.Turn.Round >= 0) {
+		return machine.State{}, fmt.Errorf("read session: no state has such values: %w", store.ErrCorrupt)
 	}
 	for _, v := range l.Values {
 		if v.Name != profileValue {
@@ -175,14 +178,27 @@ func decodeState(s id.Session, l store.Loaded) (machine.State, error) {
 		if err != nil {
 			return machine.State{}, err
 		}
+		if i.Item.ID != row.ID || i.Item.Phase != inbox.Queued && i.Item.Phase != inbox.Staged || i.Item.Lane > inbox.Steer {
+			return machine.State{}, fmt.Errorf("read input %s: it is not the live input its row says: %w", row.ID, store.ErrCorrupt)
+		}
 		st.Inbox = st.Inbox.Put(i.Item)
 	}
+	open := c.Open
 	for _, row := range l.Effects {
 		e, err := decode[effectRecord](fmt.Sprintf("effect %s", row.ID), row.Body)
 		if err != nil {
 			return machine.State{}, err
 		}
-		st.Open = st.Open.Set(e.Directive.ID, e.Directive)
+		if e.Directive.ID != row.ID {
+			return machine.State{}, fmt.Errorf("read effect %s: it says it is %s: %w", row.ID, e.Directive.ID, store.ErrCorrupt)
+		}
+		open = append(open, e.Directive)
+	}
+	for _, d := range open {
+		if d.Kind < run.CallModel || d.Kind > run.ApplyRun || d.Class > run.Idempotent || d.At.Message < 0 || d.At.Ordinal < 0 {
+			return machine.State{}, fmt.Errorf("read effect %s: no directive has such values: %w", d.ID, store.ErrCorrupt)
+		}
+		st.Open = st.Open.Set(d.ID, d)
 	}
 	return st, nil
 }
