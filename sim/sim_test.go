@@ -1,0 +1,137 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/meerkat-go/meerkat/sim"
+)
+
+var (
+	seed   = flag.Uint64("seed", 0, "replay the history of this seed")
+	faults = flag.String("faults", "", "with these faults")
+	seeds  = flag.Int("seeds", 0, "hunt through so many seeds")
+	first  = flag.Uint64("first", 1, "from this seed on")
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// play plays a history in a bubble of its own. Time stands still in it while anybody works, so that a history takes a millisecond.
+func play(t *testing.T, plan sim.Plan) (r sim.Result) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { r = sim.Play(t.Context(), plan) })
+	return r
+}
+
+// sound plays a history that must break nothing.
+func sound(t *testing.T, plan sim.Plan) sim.Result {
+	t.Helper()
+	r := play(t, plan)
+	if len(r.Breaches) > 0 {
+		t.Fatalf("%s\nplay it again: go test ./sim -run Replay -v %s", strings.Join(r.Breaches, "\n"), plan)
+	}
+	return r
+}
+
+// around plays a seed without faults, then with faults at its points, until the time is up.
+func around(t *testing.T, seed uint64, until time.Time, histories *int) {
+	t.Helper()
+	clean := sound(t, sim.Plan{Seed: seed})
+	*histories++
+	for n := range uint64(24) {
+		if !until.IsZero() && time.Now().After(until) {
+			return
+		}
+		sound(t, sim.Draw(seed, n, clean.Commits, clean.Effects, 1+int(n%3)))
+		*histories++
+	}
+}
+
+// All that the oracle watches holds: R01, R04, R08, R14, R18, R24, R25, R26, R28, R29, R31, R32, R33, R34, R35, R36, R37, R43, R51.
+func TestEvery_rule_holds_whatever_happens(t *testing.T) {
+	histories := 0
+	switch {
+	case *seed > 0:
+		t.Skip("a seed is being replayed") // RKAT_CI never names one
+	case *seeds > 0:
+		for n := range uint64(*seeds) {
+			around(t, *first+n, time.Time{}, &histories)
+		}
+	default:
+		budget := 8 * time.Second
+		if testing.Short() {
+			budget = time.Second
+		}
+		for n, until := uint64(1), time.Now().Add(budget); time.Now().Before(until); n++ {
+			around(t, n, until, &histories)
+		}
+	}
+	t.Logf("%d histories", histories)
+}
+
+func TestReplay(t *testing.T) {
+	if *seed == 0 {
+		*seed = 1
+	}
+	list, err := sim.ParseFaults(*faults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := play(t, sim.Plan{Seed: *seed, Faults: list})
+	if testing.Verbose() {
+		fmt.Println(strings.Join(r.Log, "\n"))
+	}
+	if len(r.Breaches) > 0 {
+		t.Fatal(strings.Join(r.Breaches, "\n"))
+	}
+}
+
+// A history that cannot be played again is of no use to whoever has to mend it.
+func TestA_seed_plays_the_same_history_again(t *testing.T) {
+	for n := range uint64(20) {
+		plan := sim.Draw(n+1, n, 20, 20, int(n%3))
+		a, b := play(t, plan), play(t, plan)
+		if x, y := strings.Join(a.Log, "\n"), strings.Join(b.Log, "\n"); x != y {
+			for i := range a.Log {
+				if i >= len(b.Log) || a.Log[i] != b.Log[i] {
+					t.Errorf("%s: line %d\n%s\n%s", plan, i, a.Log[i], append(b.Log, "(the end)")[min(i, len(b.Log))])
+					break
+				}
+			}
+		}
+	}
+}
+
+func TestEvery_mutant_is_noticed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		mutant sim.Mutant
+		kinds  []string // faults that bring it out
+	}{
+		{"the fence is taken away", sim.NoFence, []string{"zombie-before", "zombie-after"}},
+		{"ended inputs are not looked up", sim.NoLookUp, nil},
+		{"directives are handed out twice", sim.GivenTwice, nil},
+		{"an unknown outcome is taken for success", sim.UnknownIsDone, []string{"hide-lost"}},
+		{"an unknown outcome is taken for a failure", sim.UnknownIsFailed, []string{"hide-written"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for seed := uint64(1); seed < 200; seed++ {
+				plan := sim.Plan{Seed: seed, Mutant: c.mutant}
+				if len(c.kinds) > 0 {
+					plan.Faults = []sim.Fault{{Point: sim.Point{At: "commit", N: 3 + int(seed)%12}, Kind: c.kinds[int(seed)%len(c.kinds)]}}
+				}
+				if r := play(t, plan); len(r.Breaches) > 0 {
+					t.Logf("after %d histories: %s", seed, r.Breaches[0])
+					return
+				}
+			}
+			t.Fatal("nobody noticed")
+		})
+	}
+}
