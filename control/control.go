@@ -90,7 +90,8 @@ type Outcome struct {
 	Text   string           `json:"text,omitempty"`  // the final reply; of a failed run, the last one
 	Cause  string           `json:"cause,omitempty"` // terminal cause kind, where it is not completed
 	Error  string           `json:"error,omitempty"`
-	Usage  transcript.Usage `json:"usage"` // of the run
+	Kind   string           `json:"failure_kind,omitempty"` // of the model's failure that ended the run, such as rate_limited
+	Usage  transcript.Usage `json:"usage"`                  // of the run
 	Rounds int              `json:"turns"`
 	Calls  int              `json:"tool_calls"`
 }
@@ -106,6 +107,8 @@ type Effect struct {
 	Attempt int       `json:"attempt"`
 	Open    bool      `json:"open"`
 	Outcome string    `json:"outcome,omitempty"` // ok, error, or a result code
+	// NotBefore is when the next attempt at a failed model call begins.
+	NotBefore time.Time `json:"not_before,omitzero"`
 }
 
 // ListSessions asks for sessions, latest first.

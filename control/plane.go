@@ -120,7 +120,7 @@ func (p *Plane) Wait(ctx context.Context, s id.Session, in id.Input) (Outcome, e
 		return Outcome{}, err
 	}
 	e := how.Ended
-	out := Outcome{Input: in, Run: e.Run, Status: e.Status, Cause: e.Cause, Error: e.Error, Usage: e.Usage, Rounds: e.Rounds, Calls: e.Calls}
+	out := Outcome{Input: in, Run: e.Run, Status: e.Status, Cause: e.Cause, Error: e.Error, Kind: e.Kind, Usage: e.Usage, Rounds: e.Rounds, Calls: e.Calls}
 	if e.Reply == 0 {
 		return out, nil
 	}
@@ -278,7 +278,7 @@ func (p *Plane) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
 	for n, e := range entries {
 		d := e.Directive
 		out[n] = Effect{ID: d.ID, Kind: d.Kind.String(), Run: d.Run, Call: d.Call.ID, Name: d.Call.Name, Class: d.Class.String(),
-			Attempt: d.Attempt, Open: e.Open, Outcome: e.Outcome}
+			Attempt: d.Attempt, Open: e.Open, Outcome: e.Outcome, NotBefore: d.NotBefore}
 	}
 	return out, nil
 }

@@ -192,12 +192,12 @@ func (b *step) outcome(d run.Directive, result transcript.ToolResult, took time.
 func (b *step) modelFailed(d run.Directive, r run.ModelFailed) error {
 	b.round = d.Round
 	if !r.Failure.Retryable {
-		return b.failRun(turn.CauseLLMFailure, r.Failure.Message)
+		return b.failModel(turn.CauseLLMFailure, r.Failure)
 	}
 	policy := b.retry()
 	attempts := policy.Max + 1
 	if d.Attempt >= attempts && !b.s.Turn.Cancel {
-		return b.failRun(turn.CauseRetryExhausted, r.Failure.Message)
+		return b.failModel(turn.CauseRetryExhausted, r.Failure)
 	}
 	err := b.turn(turn.Event{Kind: turn.RecoverableFailure, Run: d.Run, Attempt: r.Attempt, Attempts: attempts})
 	if err != nil {

@@ -129,7 +129,13 @@ func (b *step) steer(r id.Run) error {
 }
 
 func (b *step) failRun(cause, text string) error {
-	if err := b.turn(turn.Event{Kind: turn.FatalFailure, Run: b.s.Turn.Run, Cause: cause, Error: text}); err != nil {
+	return b.failModel(cause, run.Failure{Message: text})
+}
+
+// failModel ends the run because of what became of a model call.
+func (b *step) failModel(cause string, f run.Failure) error {
+	err := b.turn(turn.Event{Kind: turn.FatalFailure, Run: b.s.Turn.Run, Cause: cause, Error: f.Message, Failure: f.Kind})
+	if err != nil {
 		return err
 	}
 	return b.closeRun(StatusFailed)
@@ -145,10 +151,10 @@ func (b *step) closeRun(status string) error {
 	if status == StatusCompleted {
 		b.tell(event.RunCompleted{Usage: t.Usage, Rounds: t.Round, Calls: t.Calls}, reply)
 	} else {
-		b.tell(event.RunFailed{Class: class(t.Cause), Cause: t.Cause, Error: t.Error, Usage: t.Usage, Rounds: t.Round, Calls: t.Calls},
+		b.tell(event.RunFailed{Class: class(t.Cause), Cause: t.Cause, Kind: t.Failure, Error: t.Error, Usage: t.Usage, Rounds: t.Round, Calls: t.Calls},
 			transcript.Position{})
 	}
-	how := Ended{Run: t.Run, Status: status, Cause: t.Cause, Error: t.Error, Reply: b.s.Reply, Usage: t.Usage, Rounds: t.Round,
+	how := Ended{Run: t.Run, Status: status, Cause: t.Cause, Error: t.Error, Kind: t.Failure, Reply: b.s.Reply, Usage: t.Usage, Rounds: t.Round,
 		Calls: t.Calls, At: b.at}
 	kind := inbox.Consume
 	if status == StatusCancelled || status == StatusAbandoned {

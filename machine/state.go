@@ -138,6 +138,7 @@ type Ended struct {
 	Status string           `json:"status"` // completed, failed, cancelled, abandoned
 	Cause  string           `json:"cause,omitempty"`
 	Error  string           `json:"error,omitempty"`
+	Kind   string           `json:"kind,omitempty"`  // of the model's failure that ended the run
 	Reply  int              `json:"reply,omitempty"` // message of the run's last reply; 0: none
 	Usage  transcript.Usage `json:"usage,omitzero"`
 	Rounds int              `json:"rounds,omitempty"`

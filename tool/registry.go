@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -72,15 +71,20 @@ type entry struct {
 	schema func() (*schema, error)
 }
 
-// toolName is what every model provider takes.
-var toolName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+// usable reports whether every model provider takes a tool of that name: 1 to 64 letters, digits, dashes and underscores.
+func usable(name string) bool {
+	other := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	}
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, other)
+}
 
 // NewRegistry makes a registry. A name that is used twice, or that no model provider would take, is an error.
 func NewRegistry(limits Limits, tools ...Tool) (*Registry, error) {
 	r := &Registry{limits: limits.withDefaults(), tools: make(map[string]*entry, len(tools)), leaked: new(atomic.Int64)}
 	for _, t := range tools {
 		spec := t.Spec()
-		if !toolName.MatchString(spec.Name) {
+		if !usable(spec.Name) {
 			return nil, fmt.Errorf("tool name %q: want 1 to 64 letters, digits, _ or -", spec.Name)
 		}
 		if old, ok := r.tools[spec.Name]; ok {

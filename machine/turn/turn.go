@@ -80,6 +80,7 @@ type State struct {
 	Receipts int              `json:"receipts,omitempty"`
 	Cause    string           `json:"cause,omitempty"`
 	Error    string           `json:"error,omitempty"`
+	Failure  string           `json:"failure,omitempty"` // kind of the model's failure that ended the run
 	Usage    transcript.Usage `json:"usage,omitzero"`
 }
 
@@ -93,6 +94,7 @@ type Event struct {
 	Resumes  int // ExecutorLost: how many there may be without an answer
 	Cause    string
 	Error    string
+	Failure  string // FatalFailure
 }
 
 type guard = fsm.Guard[State, Event]
@@ -113,7 +115,7 @@ var (
 func reset(_ State, e Event) State { return State{Run: e.Run} }
 
 func fail(s State, e Event) State {
-	s.Cause, s.Error, s.Cancel, s.Pending = e.Cause, e.Error, false, 0
+	s.Cause, s.Error, s.Failure, s.Cancel, s.Pending = e.Cause, e.Error, e.Failure, false, 0
 	return s
 }
 

@@ -185,7 +185,7 @@ func adviceFor(code fault.Code, what string) string {
 	case fault.Storage:
 		return "'rkat doctor' looks at the state folder. Nothing that was accepted is lost: 'rkat resume' goes on"
 	case fault.Unauthenticated, fault.Provider:
-		return providerAdvice(what)
+		return "'rkat doctor' says what is set up; check the provider's key and address"
 	case fault.Internal:
 		return "This is a defect: please report it with the command that led to it"
 	case fault.Invalid, fault.NotFound, fault.NotRunning, fault.Stale, fault.Cancelled, fault.Budget:
@@ -194,38 +194,30 @@ func adviceFor(code fault.Code, what string) string {
 	return ""
 }
 
-// providerAdvice says what to do about a failed model call, whose message names its kind (llm.Kind).
-func providerAdvice(message string) string {
-	has := func(parts ...string) bool {
-		for _, p := range parts {
-			if strings.Contains(message, p) {
-				return true
-			}
-		}
-		return false
-	}
-	switch {
-	case has("authentication_failed", "HTTP 401"):
+// providerAdvice says what to do about a failed model call of a kind (llm.Kind). The message only tells whose key it is about.
+func providerAdvice(kind, message string) string {
+	switch kind {
+	case "authentication_failed":
 		return "The provider does not accept the key. Check " + keyOf(message) + ", then 'rkat resume'"
-	case has("invalid_key", "HTTP 403"):
+	case "invalid_key":
 		return "The key is known but not allowed to do this. Check the account behind " + keyOf(message) + ", then 'rkat resume'"
-	case has("rate_limited", "HTTP 429"):
+	case "rate_limited":
 		return "The provider limits how much you may ask. Wait a while, then 'rkat resume'"
-	case has("model_not_found", "HTTP 404"):
+	case "model_not_found":
 		return "The provider does not have this model. 'rkat models' lists names; choose one with --model"
-	case has("not_configured"):
+	case "not_configured":
 		return "'rkat doctor' says what is set up and what is not"
-	case has("context_exceeded", "request_too_large", "HTTP 413"):
+	case "context_exceeded", "request_too_large":
 		return "The conversation is longer than the model takes. Start a new session, or choose a model with more room"
-	case has("content_filtered"):
+	case "content_filtered":
 		return "The provider's filter stopped it. Say it in other words"
-	case has("overloaded", "server_error", "HTTP 5"):
+	case "overloaded", "server_error":
 		return "The provider is in trouble. Try again later with 'rkat resume'"
-	case has("connection_reset", "network_timeout", "connection refused", "no such host", "incomplete_response", "stream_stalled", "call_timeout"):
+	case "connection_reset", "network_timeout", "incomplete_response", "stream_stalled", "call_timeout":
 		return "The connection to the provider failed. Check that the address is right and reachable, then 'rkat resume'"
-	case has("stream_parse_error", "invalid_tool_call", "empty_completion"):
+	case "stream_parse_error", "invalid_tool_call", "empty_completion":
 		return "The provider sent something that makes no sense. Try again with 'rkat resume', or choose another model with --model"
-	case has("invalid_request", "HTTP 400"):
+	case "invalid_request":
 		return "The provider refused the request. If it names a setting, change it; otherwise choose another model with --model"
 	}
 	return "Try again with 'rkat resume'"
@@ -264,7 +256,7 @@ func explainOutcome(o control.Outcome) *failure {
 			advice: "Send it again", exit: ExitFailed}
 	}
 	what := orElse(o.Error, orElse(o.Cause, "no reason was given"))
-	return &failure{code: fault.Provider, what: "the run failed: " + what, advice: providerAdvice(what), exit: ExitFailed}
+	return &failure{code: fault.Provider, what: "the run failed: " + what, advice: providerAdvice(o.Kind, what), exit: ExitFailed}
 }
 
 func orElse(s, other string) string {

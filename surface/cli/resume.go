@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -97,6 +98,9 @@ func (c *command) goOn(ctx context.Context, v *view, ref, text string) error {
 		return err
 	}
 	f := &follower{c: c, plane: rt.Plane, session: session.ID, view: v, cursor: session.Cursor}
+	if err := c.tellWait(ctx, f, taken); err != nil {
+		return errors.Join(err, rt.Close())
+	}
 	before, err := c.finishRuns(ctx, f, taken)
 	switch {
 	case err != nil:
@@ -118,6 +122,23 @@ func (c *command) goOn(ctx context.Context, v *view, ref, text string) error {
 	}
 	o, err := f.follow(ctx, func(ctx context.Context) (control.Receipt, error) { return rt.Plane.Submit(ctx, submit) })
 	return c.finish(rt, f, cfg, session, before, o, err)
+}
+
+// tellWait says that the run which was taken over waits for its next attempt: what was said of it when it failed is long gone.
+func (c *command) tellWait(ctx context.Context, f *follower, s control.Session) error {
+	if s.Run == nil || f.view.opt.quiet {
+		return nil
+	}
+	effects, err := f.plane.Effects(ctx, f.session)
+	if err != nil {
+		return fmt.Errorf("look for what the run waits for: %w", err)
+	}
+	for _, e := range effects {
+		if wait := e.NotBefore.Sub(c.Now()); e.Open && wait > time.Second {
+			f.view.note("The model call is tried again (attempt %d) in %s. (Ctrl-C, then 'rkat resume' asks at once.)", e.Attempt, wait.Round(time.Second))
+		}
+	}
+	return nil
 }
 
 // finishRuns watches the run that was taken over, and those that waited behind it, to their ends. It returns the last outcome;

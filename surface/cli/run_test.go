@@ -130,9 +130,9 @@ func TestHow_a_run_ends_is_the_exit_code(t *testing.T) {
 		code    int
 		says    []string
 	}{
-		{"a wrong key", control.Outcome{Status: control.Failed, Cause: "llm_failure", Error: "openai: authentication_failed (HTTP 401): no"}, 1, []string{"Error: the run failed", "Check OPENAI_API_KEY"}},
-		{"too many requests", control.Outcome{Status: control.Failed, Cause: "retry_exhausted", Error: "anthropic: rate_limited (HTTP 429): no"}, 1, []string{"Wait a while", "rkat resume"}},
-		{"a stream that was cut", control.Outcome{Status: control.Failed, Cause: "retry_exhausted", Error: "openai: incomplete_response"}, 1, []string{"connection"}},
+		{"a wrong key", control.Outcome{Status: control.Failed, Cause: "llm_failure", Kind: "authentication_failed", Error: "openai: authentication_failed (HTTP 401): no"}, 1, []string{"Error: the run failed", "Check OPENAI_API_KEY"}},
+		{"too many requests", control.Outcome{Status: control.Failed, Cause: "retry_exhausted", Kind: "rate_limited", Error: "anthropic: rate_limited (HTTP 429): no"}, 1, []string{"Wait a while", "rkat resume"}},
+		{"a stream that was cut", control.Outcome{Status: control.Failed, Cause: "retry_exhausted", Kind: "incomplete_response", Error: "openai: incomplete_response"}, 1, []string{"connection"}},
 		{"the limit of model calls", control.Outcome{Status: control.Failed, Cause: causeTurnLimit, Rounds: 7}, 2, []string{"Budget exhausted: the run was stopped after 7 model calls"}},
 		{"a budget, with an answer", control.Outcome{Status: control.Completed, Cause: causeBudget, Text: "so far"}, 2, []string{"Budget exhausted: "}},
 		{"somebody else's interrupt", control.Outcome{Status: control.Cancelled, Cause: "cancelled"}, 1, []string{"the run was cancelled", "rkat resume"}},
