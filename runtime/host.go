@@ -116,6 +116,9 @@ func (h *Host) open(ctx context.Context, sid id.Session, create bool) (*session,
 				h.remove(sid, sl)
 			}
 			close(sl.ready)
+			if sl.session != nil && h.ctx.Err() != nil {
+				sl.session.end(ErrClosed) // Close gave up before it was ready
+			}
 		}()
 	}
 	h.mu.Unlock()
@@ -395,6 +398,9 @@ func (h *Host) Close(ctx context.Context) error {
 		}
 	}
 	err := within(ctx, idle)
+	if err != nil {
+		h.stop() // before looking: what is not ready yet sees it
+	}
 	var leases []store.Lease
 	for _, s := range h.sessions() {
 		if lease := s.lease.Load(); lease != nil {

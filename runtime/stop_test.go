@@ -300,6 +300,27 @@ func TestClosing_with_an_executor_that_hangs_ends_with_its_context(t *testing.T)
 	})
 }
 
+// Close may give up while a session is being woken. Whoever waits for that session hears of it all the same.
+func TestClosing_in_a_hurry_leaves_nobody_waiting(t *testing.T) {
+	bubble(t, func(w *world) {
+		p := w.registered(func(c *runtime.Config) { c.Executor = nil })
+		p.submit("a", "hello")
+		p.close()
+		release := make(chan struct{})
+		w.store.loads(func() error { <-release; return nil })
+		q := w.host(func(c *runtime.Config) { c.Executor = nil })
+		waiting := later(func() error { _, err := q.Wait(context.Background(), sid, "a"); return err })
+		ctx, cancel := context.WithCancel(w.ctx)
+		cancel()
+		w.is(q.Close(ctx), context.Canceled)
+		w.pending(waiting)
+		close(release)
+		if err := <-waiting; err == nil {
+			w.Fatal("the wait has an end")
+		}
+	})
+}
+
 func TestClosing_does_not_wait_for_an_executor_that_was_given_up(t *testing.T) {
 	bubble(t, func(w *world) {
 		free := make(chan struct{})

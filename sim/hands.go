@@ -156,7 +156,6 @@ func (h *hands) carryOut(ctx context.Context, leave func(error), r executor.Run,
 
 // report is the answer, hashed from the session and the directive.
 func (h *hands) report(s id.Session, d run.Directive) run.Report {
-	h.w.oracle.finished(s, d)
 	if d.Kind == run.RunTool {
 		return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: transcript.TextBlocks("done"), IsError: h.w.roll("tool", s, d.ID)%5 == 0}}
 	}

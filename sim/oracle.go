@@ -21,12 +21,10 @@ type oracle struct {
 
 	mu       sync.Mutex
 	terms    map[id.Session]uint64
-	ran      map[string]int            // tool calls by session and id: how often they were started
-	attempts map[string]bool           // by session, id and attempt
-	working  map[string]bool           // tool calls that were started and have not finished
-	heard    map[id.Input][]string     // what clients were told
-	of       map[id.Input]id.Session   // whose input it is
-	models   map[string]map[int]string // replies that were committed
+	ran      map[string]int          // tool calls by session and id: how often they were started
+	attempts map[string]bool         // by session, id and attempt
+	heard    map[id.Input][]string   // what clients were told
+	of       map[id.Input]id.Session // whose input it is
 }
 
 func (o *oracle) reader() driver.Reader { return driver.Reader{Store: o.w.disk} }
@@ -86,7 +84,7 @@ func (o *oracle) started(p *process, s id.Session, d run.Directive) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ran == nil {
-		o.ran, o.attempts, o.working = map[string]int{}, map[string]bool{}, map[string]bool{}
+		o.ran, o.attempts = map[string]int{}, map[string]bool{}
 	}
 	if o.ran[key]++; o.ran[key] > 1 && d.Class == run.Once {
 		o.w.breach("R35", "%s of class once was started %d times", d.ID, o.ran[key])
@@ -96,15 +94,6 @@ func (o *oracle) started(p *process, s id.Session, d run.Directive) {
 		o.w.breach("R04", "attempt %d of %s was started twice", d.Attempt, d.ID)
 	}
 	o.attempts[attempt] = true
-	o.working[fmt.Sprint(p.name, attempt)] = true
-}
-
-func (o *oracle) finished(s id.Session, d run.Directive) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, p := range o.w.processes {
-		delete(o.working, fmt.Sprint(p.name, s, d.ID, "/", d.Attempt))
-	}
 }
 
 // shown checks what a model is given: a well formed transcript that ends with something to answer.

@@ -34,7 +34,8 @@ func sound(t *testing.T, plan sim.Plan) sim.Result {
 	t.Helper()
 	r := play(t, plan)
 	if len(r.Breaches) > 0 {
-		t.Fatalf("%s\nplay it again: go test ./sim -run Replay -v %s", strings.Join(r.Breaches, "\n"), plan)
+		t.Fatalf("%s\nplay it again: go test ./sim -run Replay -v %s\n%s", strings.Join(r.Breaches, "\n"), plan,
+			strings.Join(r.Log[:min(len(r.Log), 300)], "\n"))
 	}
 	return r
 }

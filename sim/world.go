@@ -49,7 +49,7 @@ func Play(ctx context.Context, plan Plan) Result {
 	w.oracle.w = w
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	w.start()
+	w.start(nil)
 	for _, s := range sessions {
 		w.register(ctx, s)
 	}
@@ -107,10 +107,14 @@ type process struct {
 	kill func()
 }
 
-// start makes a new owner. Those before it are taken for gone, whether they are or not.
-func (w *world) start() *process {
+// start makes a new owner after p, unless there is one. Those before it are taken for gone, whether they are or not.
+func (w *world) start(after *process) *process {
 	w.mu.Lock()
 	n := len(w.processes)
+	if n > 0 && w.processes[n-1] != after {
+		w.mu.Unlock()
+		return nil
+	}
 	p := &process{w: w, name: fmt.Sprint("p", n), dead: make(chan struct{})}
 	p.kill = sync.OnceFunc(func() {
 		close(p.dead)
@@ -135,10 +139,10 @@ func (w *world) owner() *process {
 
 // succeed starts the next process after p, unless there is one. It goes on with what is unfinished.
 func (w *world) succeed(p *process) {
-	if w.owner() != p {
+	next := w.start(p)
+	if next == nil {
 		return
 	}
-	next := w.start()
 	w.others.Go(func() {
 		w.takes(100*time.Millisecond, "boot", next.name)
 		rows, err := w.disk.Sessions(context.Background(), store.Query{Unfinished: true})
