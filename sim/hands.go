@@ -80,6 +80,8 @@ func (w *world) mischief(p *process, what string) bool {
 }
 
 func (h *hands) strike(kind string, d run.Directive) {
+	// Not at the very time at which others hear of the commit that led here: who is first would be left to the scheduler.
+	h.w.takes(time.Millisecond, "strike", kind, d.ID)
 	h.w.note("%s at %s", kind, d.ID)
 	switch kind {
 	case "kill":

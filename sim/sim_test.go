@@ -95,7 +95,7 @@ func TestReplay(t *testing.T) {
 
 // A history that cannot be played again is of no use to whoever has to mend it.
 func TestA_seed_plays_the_same_history_again(t *testing.T) {
-	for n := range uint64(20) {
+	for n := range uint64(60) {
 		plan := sim.Draw(n+1, n, 20, 20, int(n%3))
 		a, b := play(t, plan), play(t, plan)
 		if x, y := strings.Join(a.Log, "\n"), strings.Join(b.Log, "\n"); x != y {

@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +39,7 @@ type world struct {
 	refuse    time.Time // until then the store refuses commits
 	deaf      time.Time // until then leases are not renewed
 	poison    map[string]bool
-	log       []string
+	log       []line
 	breaches  []string
 
 	others sync.WaitGroup // processes that start or end
@@ -67,13 +69,29 @@ func Play(ctx context.Context, plan Plan) Result {
 	unwatch()
 	w.oracle.atRest()
 	w.end()
-	return Result{Breaches: w.breaches, Commits: w.counts["commit"], Effects: w.counts["effect"], Log: w.log}
+	return Result{Breaches: w.breaches, Commits: w.counts["commit"], Effects: w.counts["effect"], Log: written(w.log)}
+}
+
+// line is one thing that happened.
+type line struct {
+	at   time.Duration
+	text string
+}
+
+// written puts what happened at the very same time into an order of its own: there is no other.
+func written(log []line) []string {
+	slices.SortStableFunc(log, func(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.text, b.text)) })
+	out := make([]string, len(log))
+	for n, l := range log {
+		out[n] = fmt.Sprintf("%12s  %s", l.at, l.text)
+	}
+	return out
 }
 
 func (w *world) note(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.log = append(w.log, fmt.Sprintf("%12s  ", time.Since(w.began))+fmt.Sprintf(format, args...))
+	w.log = append(w.log, line{time.Since(w.began), fmt.Sprintf(format, args...)})
 }
 
 // breach notes that a rule was broken.
