@@ -205,7 +205,7 @@ func (w *world) each() map[string]error {
 	runs := w.runs()
 	errs := map[string]error{}
 	_, errs["state"] = r.State(ctx, sid)
-	_, errs["open"] = driver.Open(ctx, w.memory, w.d.Lease())
+	_, errs["open"] = driver.Open(ctx, w.memory, w.d.Lease(), nil)
 	_, errs["transcript"] = r.Transcript(ctx, sid, 1, 0)
 	_, errs["events"] = r.Events(ctx, sid, 0, 0)
 	_, errs["effects"] = r.Effects(ctx, sid)

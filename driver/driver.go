@@ -23,9 +23,10 @@ type Driver struct {
 }
 
 // Open loads a session under a lease that the caller holds and goes on holding. A session to which nothing was ever committed
-// opens as not registered.
-func Open(ctx context.Context, st store.Store, lease store.Lease) (*Driver, error) {
+// opens as not registered. Its decoded transcript is kept within the budget; nil: as long as the driver.
+func Open(ctx context.Context, st store.Store, lease store.Lease, budget *Budget) (*Driver, error) {
 	d := &Driver{store: st, lease: lease}
+	d.cache.budget = budget
 	d.cache.read = func(ctx context.Context) ([]transcript.Row, error) {
 		return Reader{st}.Transcript(ctx, lease.Session, 1, 0)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -363,16 +364,66 @@ func TestR08_R13_a_reader_has_a_prefix_that_never_changes_under_it(t *testing.T)
 	}
 }
 
+func TestR13_decoded_transcripts_are_kept_within_a_budget_and_those_go_that_were_not_used(t *testing.T) {
+	t.Parallel()
+	budget := &driver.Budget{Max: 20_000}
+	var worlds []*world
+	for range 4 {
+		w := newWorld(t)
+		w.budget = budget
+		w.d = w.open("b")
+		w.tell(machine.Register{Profile: &run.Profile{}, System: strings.Repeat("x", 8000)})
+		w.tell(attach(run.Fine))
+		worlds = append(worlds, w)
+	}
+	read := func(w *world, want int64) {
+		t.Helper()
+		before := w.store.messages.Load()
+		rows, err := w.d.Transcript(t.Context(), 1<<30)
+		w.ok(err)
+		stored, err := w.reader().Transcript(t.Context(), sid, 1, 0)
+		w.ok(err)
+		same(t, rows, stored)
+		if got := w.store.messages.Load() - before; got != want {
+			t.Fatalf("the store was read %d times, want %d", got, want)
+		}
+	}
+	a, b, c, d := worlds[0], worlds[1], worlds[2], worlds[3]
+	read(a, 1)
+	read(b, 1)
+	read(a, 0) // both fit
+	read(c, 1) // and b goes, which was not used for longer
+	read(a, 0)
+	read(b, 1)
+	kept, err := a.d.Transcript(t.Context(), 1<<30)
+	a.ok(err)
+	for _, w := range []*world{c, d, b} {
+		read(w, 1)
+	}
+	a.tell(submit("a", "hello")) // rows that come in while the rest is not there
+	if len(kept) != 1 || kept[0].At.Message != 1 {
+		t.Fatal("what was given out has changed")
+	}
+	read(a, 1)
+}
+
 func TestR13_reading_beside_commits_is_safe(t *testing.T) {
 	t.Parallel()
 	w := registered(t)
+	w.budget = &driver.Budget{Max: 3000}
+	w.d = w.open("b")
+	w.tell(attach(run.Fine))
+	other := registered(t)
+	other.budget = w.budget
+	other.d = other.open("b")
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				rows, err := w.d.Transcript(ctx, 1<<30)
-				if err != nil && ctx.Err() == nil {
+				_, err := other.d.Transcript(ctx, 1<<30) // drives w's out
+				rows, err2 := w.d.Transcript(ctx, 1<<30)
+				if err := errors.Join(err, err2); err != nil && ctx.Err() == nil {
 					t.Error(err)
 				}
 				for n := 1; n < len(rows); n++ {
@@ -392,6 +443,11 @@ func TestR13_reading_beside_commits_is_safe(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
+	rows, err := w.d.Transcript(t.Context(), 1<<30)
+	w.ok(err)
+	stored, err := w.reader().Transcript(t.Context(), sid, 1, 0)
+	w.ok(err)
+	same(t, rows, stored)
 }
 
 func TestA_session_without_commits_opens_as_not_registered(t *testing.T) {
@@ -404,7 +460,7 @@ func TestA_session_without_commits_opens_as_not_registered(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	w.store.load = store.ErrFailed
-	if _, err := driver.Open(t.Context(), w.store, w.d.Lease()); !errors.Is(err, store.ErrFailed) {
+	if _, err := driver.Open(t.Context(), w.store, w.d.Lease(), nil); !errors.Is(err, store.ErrFailed) {
 		t.Fatalf("got %v", err)
 	}
 }

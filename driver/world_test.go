@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,12 +36,14 @@ type world struct {
 	d      *driver.Driver
 	at     time.Time
 	told   []event.Event
+	budget *driver.Budget // nil: everything is kept
 }
 
 // counted is a store that fails on command and counts what it is asked.
 type counted struct {
 	storetest.Faulty
 	commits, inputs int
+	messages        atomic.Int64 // readings of the whole transcript
 	last            *store.Batch
 	load            error
 }
@@ -54,6 +57,13 @@ func (c *counted) Commit(ctx context.Context, b *store.Batch) error {
 func (c *counted) Input(ctx context.Context, s id.Session, key string) (store.InputRow, error) {
 	c.inputs++
 	return c.Store.Input(ctx, s, key)
+}
+
+func (c *counted) Messages(ctx context.Context, s id.Session, from, before int) ([]store.MessageRow, error) {
+	if from == 1 && before == 0 {
+		c.messages.Add(1)
+	}
+	return c.Store.Messages(ctx, s, from, before)
 }
 
 func (c *counted) Load(ctx context.Context, s id.Session) (store.Loaded, error) {
@@ -95,7 +105,7 @@ func (w *world) open(owner string) *driver.Driver {
 		lease, err = w.memory.Acquire(w.Context(), claim)
 	}
 	w.ok(err)
-	d, err := driver.Open(w.Context(), w.store, lease)
+	d, err := driver.Open(w.Context(), w.store, lease, w.budget)
 	w.ok(err)
 	return d
 }

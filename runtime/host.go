@@ -32,6 +32,8 @@ type Config struct {
 	Retries    int           // 3: attempts at a failed commit before its letters are answered
 	Mailbox    int           // 256: submits that may wait for one session
 	Fold       int           // 64: letters in one commit
+
+	Transcripts int64 // 64 MiB: decoded transcripts kept in memory, of all sessions together
 }
 
 func (c Config) withDefaults() Config {
@@ -42,6 +44,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Retries, 3)
 	set(&c.Mailbox, 256)
 	set(&c.Fold, 64)
+	set(&c.Transcripts, 64<<20)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -72,6 +75,7 @@ type Host struct {
 	closing atomic.Bool
 
 	renewals    chan struct{} // closed when the renewer has ended; nil: it never ran
+	budget      driver.Budget
 	attachments atomic.Uint64
 	abandoned   atomic.Int64
 	drainers    tally
@@ -88,6 +92,7 @@ type slot struct {
 // New makes a host. It must be closed.
 func New(c Config) *Host {
 	h := &Host{config: c.withDefaults(), table: map[id.Session]*slot{}, lingers: map[id.Session][]*activation{}}
+	h.budget.Max = h.config.Transcripts
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.work, h.halt = context.WithCancel(h.ctx)
 	return h
@@ -139,7 +144,7 @@ func (h *Host) wake(sid id.Session, create bool) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := driver.Open(h.ctx, h.config.Store, lease)
+	d, err := driver.Open(h.ctx, h.config.Store, lease, &h.budget)
 	if err == nil && !create && d.State().Version == 0 {
 		err = ErrNotFound
 	}

@@ -65,7 +65,9 @@ func (h *hands) Apply(ctx context.Context, r executor.Run, b executor.Bindings) 
 				<-h.w.over
 				return errLeft
 			default:
-				h.strike(kind, d)
+				if h.strike(kind, d); ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 			}
 		}
 		wg.Go(func() { h.carryOut(ctx, leave, r, d, b) })
