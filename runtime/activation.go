@@ -90,8 +90,22 @@ func (a *activation) giveUp() {
 	a.leave()
 }
 
-// leased reports whether the lease is certainly good.
-func (s *session) leased() bool { return s.host.config.Now().UnixNano() < s.leaseEnds.Load() }
+// leased reports whether the lease is certainly good. If it is not, whoever renews it makes the session look again.
+func (s *session) leased() bool {
+	if s.leaseHolds() {
+		return true
+	}
+	s.heldBack.Store(true)
+	return s.leaseHolds() // it may have been renewed before the mark could be seen
+}
+
+func (s *session) holdUntil(end time.Time) { s.leaseEnds.Store(&end) }
+
+// leaseHolds goes by two clocks: that of the wall, which others go by, and the monotonic one, which nobody sets back.
+func (s *session) leaseHolds() bool {
+	now, ends := s.host.config.Now(), *s.leaseEnds.Load()
+	return now.Before(ends) && now.Round(0).Before(ends.Round(0))
+}
 
 // own makes the drainer do something, and look.
 func (s *session) own(local func()) {
@@ -117,6 +131,7 @@ func (s *session) start(st machine.State) {
 			cancel()
 			s.returned(a, err)
 			close(a.done)
+			s.host.unlinger(a)
 			a.leave()
 		}()
 		err = apply(ctx, ex, executor.Run{Session: s.id, Run: a.run}, b)
@@ -227,12 +242,22 @@ func (a *activation) Report(ctx context.Context, r run.Report) error {
 		if ctx.Err() != nil {
 			return a.void(ctx, r)
 		}
+		l := &letter{rank: rank, event: machine.Reported{Report: r}}
+		dead := false
+		if _, failure := r.(run.ModelFailed); failure {
+			// The call was issued again under the same attempt when its executor was lost, and this says nothing of that.
+			l.local = func() {
+				if dead = a.session.live != a; dead {
+					l.event = nil
+				}
+			}
+		}
 		// What is on its way to the store is not abandoned: the answer is waited for even if ctx ends.
-		_, err := a.session.ask(context.WithoutCancel(ctx), &letter{rank: rank, event: machine.Reported{Report: r}})
+		_, err := a.session.ask(context.WithoutCancel(ctx), l)
 		switch {
-		case err == nil:
+		case err == nil && !dead:
 			return nil
-		case errors.Is(err, fsm.ErrStale), a.session.reasonEnded() != nil:
+		case dead, errors.Is(err, fsm.ErrStale), a.session.reasonEnded() != nil:
 			return executor.ErrStale
 		case refused(err):
 			return err

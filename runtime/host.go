@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,6 +86,7 @@ type Host struct {
 // slot is a place in the table: opened once, for whoever came first.
 type slot struct {
 	ready   chan struct{}
+	create  bool // by somebody who would make the session
 	session *session
 	err     error
 }
@@ -103,57 +105,70 @@ func (h *Host) Abandoned() int64 { return h.abandoned.Load() }
 
 // open returns the live session, waking it if it is at rest: lease, load, decide about what an earlier process left open, attach.
 func (h *Host) open(ctx context.Context, sid id.Session, create bool) (*session, error) {
-	h.mu.Lock()
-	if h.closing.Load() {
-		h.mu.Unlock()
-		return nil, ErrClosed
-	}
-	sl, found := h.table[sid]
-	if !found {
-		sl = &slot{ready: make(chan struct{})}
-		h.table[sid] = sl
-		h.startRenewing()
-		h.drainers.add()
-		go func() { // not the caller's: who else waits for it must not depend on the caller
-			defer h.drainers.done()
-			sl.session, sl.err = h.wake(sid, create)
-			if sl.err != nil {
-				h.remove(sid, sl)
-			}
-			close(sl.ready)
-			if sl.session != nil && h.ctx.Err() != nil {
-				sl.session.end(ErrClosed) // Close gave up before it was ready
-			}
-		}()
-	}
-	h.mu.Unlock()
-	select {
-	case <-sl.ready:
+	for {
+		sl, err := h.place(sid, create)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-sl.ready:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if create && !sl.create && errors.Is(sl.err, ErrNotFound) {
+			continue // whoever came first only looked for it
+		}
 		return sl.session, sl.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }
 
-func (h *Host) wake(sid id.Session, create bool) (*session, error) {
+// place returns the session's slot, in which it is live or being woken.
+func (h *Host) place(sid id.Session, create bool) (*slot, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing.Load() {
+		return nil, ErrClosed
+	}
+	if sl := h.table[sid]; sl != nil {
+		return sl, nil
+	}
+	sl := &slot{ready: make(chan struct{}), create: create}
+	h.table[sid] = sl
+	h.startRenewing()
+	h.drainers.add()
+	go func() { // not the caller's: who else waits for it must not depend on the caller
+		defer h.drainers.done()
+		sl.session, sl.err = h.wake(sid, sl)
+		if sl.err != nil {
+			h.remove(sid, sl)
+		}
+		close(sl.ready)
+		if sl.session != nil && h.ctx.Err() != nil {
+			sl.session.end(ErrClosed) // Close gave up before it was ready
+		}
+	}()
+	return sl, nil
+}
+
+func (h *Host) wake(sid id.Session, sl *slot) (*session, error) {
 	if err := h.outwait(sid); err != nil {
 		return nil, err
 	}
 	asked := h.config.Now()
-	lease, err := h.acquire(sid, asked, create)
+	lease, err := h.acquire(sid, asked, sl.create)
 	if err != nil {
 		return nil, err
 	}
 	d, err := driver.Open(h.ctx, h.config.Store, lease, &h.budget)
-	if err == nil && !create && d.State().Version == 0 {
+	if err == nil && !sl.create && d.State().Version == 0 {
 		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.config.Store.Release(h.ctx, lease))
 	}
-	s := &session{host: h, id: sid, driver: d, gone: make(chan struct{})}
+	s := &session{host: h, id: sid, slot: sl, driver: d, gone: make(chan struct{})}
 	s.lease.Store(&lease)
-	s.leaseEnds.Store(asked.Add(h.config.LeaseTTL).UnixNano())
+	s.holdUntil(asked.Add(h.config.LeaseTTL))
 	st := d.State()
 	s.snapshot.Store(&st)
 	if st.Version == 0 {
@@ -166,12 +181,26 @@ func (h *Host) wake(sid id.Session, create bool) (*session, error) {
 	return s, nil
 }
 
-// linger remembers an executor that may still be at work on a session this process has lost.
+// linger remembers an executor that may still be at work on a session this process has lost, until it returns.
 func (h *Host) linger(a *activation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	select {
+	case <-a.done:
+	default:
+		h.lingers[a.session.id] = append(h.lingers[a.session.id], a)
+	}
+}
+
+// unlinger forgets an executor that has returned.
+func (h *Host) unlinger(a *activation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	sid := a.session.id
-	h.lingers[sid] = append(h.lingers[sid], a)
+	list := slices.DeleteFunc(h.lingers[sid], func(b *activation) bool { return a == b })
+	if h.lingers[sid] = list; len(list) == 0 {
+		delete(h.lingers, sid)
+	}
 }
 
 // outwait waits until no executor of an earlier life is at work on the session, and gives up those that do not let go.
@@ -207,7 +236,7 @@ func (h *Host) outwait(sid id.Session) error {
 // discard takes a session out of memory that never got going, and gives its lease up.
 func (s *session) discard(why error) {
 	lease := s.lease.Load()
-	s.host.forget(s)
+	s.host.remove(s.id, s.slot)
 	s.end(why)
 	if lease != nil {
 		// If the lease cannot be given up now it runs out by itself.
@@ -287,20 +316,12 @@ func (h *Host) resident(sid id.Session) *session {
 	}
 }
 
+// remove takes a session out of the table, whether it is ready or not. Another may have its place already.
 func (h *Host) remove(sid id.Session, sl *slot) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.table[sid] == sl {
 		delete(h.table, sid)
-	}
-}
-
-// forget takes a session out of the table.
-func (h *Host) forget(s *session) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if sl := h.table[s.id]; sl != nil && sl.session == s {
-		delete(h.table, s.id)
 	}
 }
 
@@ -373,8 +394,9 @@ func (h *Host) renew() {
 		})
 	}
 	for _, s := range of {
-		if s.leaseEnds.Swap(asked.Add(h.config.LeaseTTL).UnixNano()) <= h.config.Now().UnixNano() {
-			s.own(func() { // something may have been held back, here or in the iterator
+		s.holdUntil(asked.Add(h.config.LeaseTTL))
+		if s.heldBack.Swap(false) {
+			s.own(func() { // here or in the iterator
 				if s.live != nil {
 					s.live.signal()
 				}
@@ -396,6 +418,7 @@ func (h *Host) Close(ctx context.Context) error {
 	h.mu.Unlock()
 	h.halt()
 	idle := func() {
+		h.drainers.wait() // one may have looked at closing before it was set, and put an executor to work
 		h.activations.wait()
 		h.drainers.wait()
 		if renewals != nil {

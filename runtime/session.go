@@ -44,10 +44,12 @@ type answer struct {
 type session struct {
 	host *Host
 	id   id.Session
+	slot *slot
 
 	snapshot  atomic.Pointer[machine.State] // for readers: what was committed last
 	lease     atomic.Pointer[store.Lease]   // nil once the session is lost
-	leaseEnds atomic.Int64                  // unix nanoseconds, host clock: nothing is handed out after it
+	leaseEnds atomic.Pointer[time.Time]     // by the host's clock: nothing is handed out after it
+	heldBack  atomic.Bool                   // something was not handed out because of it
 
 	mu    sync.Mutex // guards mail and its two flags, nothing else
 	mail  []*letter
@@ -319,7 +321,7 @@ func (s *session) lose(why error, mail []*letter) {
 		s.live.cancel()
 		s.host.linger(s.live)
 	}
-	s.host.forget(s)
+	s.host.remove(s.id, s.slot)
 	s.answerAll(mail, why)
 	s.end(why)
 }
