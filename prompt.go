@@ -39,15 +39,23 @@ func systemPrompt(p run.Profile) (string, error) {
 }
 
 // projectNotes reads AGENTS.md of a workspace, or of its .rkat folder. A missing or blank one says nothing; one that is too long is an
-// error, since half of an instruction may be the opposite of it.
-func projectNotes(workspace string) (string, error) {
+// error, since half of an instruction may be the opposite of it, and so is one that is a link out of the workspace: whoever wrote the
+// project would choose which file of the user's is sent to the provider.
+func projectNotes(workspace string) (notes string, err error) {
+	root, err := os.OpenRoot(workspace)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read project instructions: %w", err)
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
 	for _, name := range []string{"AGENTS.md", filepath.Join(".rkat", "AGENTS.md")} {
-		path := filepath.Join(workspace, name)
 		// A pipe would keep whoever opens it waiting.
-		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		if info, err := root.Stat(name); err == nil && !info.Mode().IsRegular() {
 			continue
 		}
-		f, err := os.Open(path)
+		f, err := root.Open(name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
