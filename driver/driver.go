@@ -131,6 +131,8 @@ func (s *Staged) prior(ctx context.Context, in machine.Submit) (*machine.Prior, 
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("look up input %s: %w", in.ID, err)
+	case row.Live: // and not in the state: so the state is not what is stored
+		return nil, fmt.Errorf("look up input %s: it is live, and this process did not write it: %w", in.ID, store.ErrFenced)
 	}
 	return &machine.Prior{Input: row.ID}, nil
 }

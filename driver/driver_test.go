@@ -153,6 +153,19 @@ func TestR06_an_ended_input_is_known_by_id_and_by_key(t *testing.T) {
 	}
 }
 
+// A look that finds nothing to write proves nothing about the lease. This one does.
+func TestR02_an_input_that_another_owner_took_is_not_answered_as_a_duplicate(t *testing.T) {
+	t.Parallel()
+	w := registered(t)
+	other := w.open("b").Stage()
+	_, err := other.Step(t.Context(), w.at, submit("a", "hello"), false)
+	w.ok(err)
+	_, err = other.Commit(t.Context())
+	w.ok(err)
+	_, err = w.d.Stage().Step(t.Context(), w.at, submit("a", "hello"), false)
+	w.is(err, store.ErrFenced)
+}
+
 func TestAn_id_that_was_minted_for_the_call_is_not_looked_up(t *testing.T) {
 	t.Parallel()
 	w := registered(t)

@@ -128,7 +128,7 @@ func (d *disk) Commit(ctx context.Context, b *store.Batch) error {
 	case refused:
 		return fmt.Errorf("%s: %w", doing, store.ErrFull)
 	case kind == "hide-lost":
-		return d.w.plan.Mutant.unknown(fmt.Errorf("%s: %w", doing, store.ErrUnknown))
+		return d.w.plan.Mutant.unknown(d, fmt.Errorf("%s: %w", doing, store.ErrUnknown))
 	}
 	err := d.Store.Commit(ctx, d.w.plan.Mutant.batch(d, b))
 	if err != nil {
@@ -149,7 +149,7 @@ func (d *disk) written(doing, kind string) error {
 	case "zombie-after":
 		d.w.succeed(d.p)
 	case "hide-written":
-		return d.w.plan.Mutant.unknown(fmt.Errorf("%s: %w", doing, store.ErrUnknown))
+		return d.w.plan.Mutant.unknown(d, fmt.Errorf("%s: %w", doing, store.ErrUnknown))
 	}
 	return nil
 }

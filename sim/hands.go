@@ -134,6 +134,7 @@ func (h *hands) carryOut(ctx context.Context, leave func(error), r executor.Run,
 	}
 	h.w.oracle.started(h.p, r.Session, d)
 	if d.Kind == run.CallModel {
+		h.w.takes(100*time.Millisecond, "read", h.p.name, r.Session, d.ID, d.Attempt) // an interrupt may come in between
 		h.w.oracle.shown(ctx, r.Session, d, b)
 	}
 	most := 200 * time.Millisecond

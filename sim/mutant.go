@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
+	"time"
 
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // Mutant is something broken on purpose, to see that the oracle notices.
@@ -22,6 +25,7 @@ const (
 	GivenTwice             // directives are handed out twice
 	UnknownIsDone          // an unknown outcome is taken for success
 	UnknownIsFailed        // an unknown outcome is taken for a failure, and told as one
+	Unpinned               // a model reads the transcript as it is, not as it was when the call was made
 )
 
 // batch is what reaches the store.
@@ -43,21 +47,36 @@ func (m Mutant) lookedUp(s id.Session, key string, err error) error {
 	return err
 }
 
-func (m Mutant) unknown(err error) error {
+func (m Mutant) unknown(d *disk, err error) error {
 	switch m {
 	case UnknownIsDone:
 		return nil
 	case UnknownIsFailed:
+		d.w.mu.Lock()
+		d.w.refuse = time.Now().Add(time.Second) // so that trying again does not help
+		d.w.mu.Unlock()
 		return fmt.Errorf("not written: %w", store.ErrFull)
 	}
 	return err
 }
 
 func (m Mutant) executor(ex executor.Executor) executor.Executor {
-	if m == GivenTwice {
+	switch m {
+	case GivenTwice:
 		return twice{ex}
+	case Unpinned:
+		return unpinned{ex}
 	}
 	return ex
+}
+
+// unpinned reads to the end.
+type unpinned struct{ executor.Executor }
+
+func (u unpinned) Apply(ctx context.Context, r executor.Run, b executor.Bindings) error {
+	pinned := b.Transcript
+	b.Transcript = func(ctx context.Context, _ int) ([]transcript.Row, error) { return pinned(ctx, math.MaxInt) }
+	return u.Executor.Apply(ctx, r, b)
 }
 
 // twice hands everything out twice.

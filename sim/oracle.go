@@ -8,6 +8,7 @@ import (
 	"github.com/meerkat-go/meerkat/driver"
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/executor"
+	"github.com/meerkat-go/meerkat/feed"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/run"
@@ -39,6 +40,29 @@ func (o *oracle) acquired(p *process, l store.Lease) {
 		o.w.breach("R26", "%s got term %d of %s after %d", p.name, l.Term, l.Session, o.terms[l.Session])
 	}
 	o.terms[l.Session] = l.Term
+}
+
+// listen hears what one process tells of a session: what is durable, in order, and as it is stored.
+func (o *oracle) listen(p *process, s id.Session, heard *feed.Subscription) {
+	defer heard.Close()
+	last := uint64(0)
+	for {
+		e, err := heard.Next(context.Background())
+		if err != nil {
+			return
+		}
+		if e.Cursor == 0 {
+			continue // deltas and gaps are not durable
+		}
+		if e.Cursor <= last {
+			o.w.breach("R28", "%s tells event %d of %s after %d", p.name, e.Cursor, s, last)
+		}
+		last = e.Cursor
+		stored, err := o.reader().Events(context.Background(), s, e.Cursor-1, 1)
+		if err != nil || len(stored) == 0 || stored[0].Cursor != e.Cursor || fmt.Sprint(stored[0].Payload) != fmt.Sprint(e.Payload) {
+			o.w.breach("R24", "%s tells event %d of %s as %+v, stored is %+v, %v", p.name, e.Cursor, s, e.Payload, stored, err)
+		}
+	}
 }
 
 // committed checks every state that becomes durable.

@@ -120,6 +120,7 @@ func TestEvery_mutant_is_noticed(t *testing.T) {
 		{"directives are handed out twice", sim.GivenTwice, nil},
 		{"an unknown outcome is taken for success", sim.UnknownIsDone, []string{"hide-lost"}},
 		{"an unknown outcome is taken for a failure", sim.UnknownIsFailed, []string{"hide-written"}},
+		{"the transcript is not pinned", sim.Unpinned, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := uint64(1); seed < 200; seed++ {

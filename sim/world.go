@@ -42,7 +42,8 @@ type world struct {
 	log       []line
 	breaches  []string
 
-	others sync.WaitGroup // processes that start or end
+	others    sync.WaitGroup // processes that start or end
+	listeners sync.WaitGroup
 }
 
 // Play plays a history to its end, in the bubble it is called in.
@@ -121,6 +122,7 @@ type process struct {
 	w    *world
 	name string
 	host *runtime.Host
+	hub  *feed.Hub
 	dead chan struct{} // closed when it has been killed
 	kill func()
 }
@@ -133,17 +135,21 @@ func (w *world) start(after *process) *process {
 		w.mu.Unlock()
 		return nil
 	}
-	p := &process{w: w, name: fmt.Sprint("p", n), dead: make(chan struct{})}
+	p := &process{w: w, name: fmt.Sprint("p", n), hub: &feed.Hub{}, dead: make(chan struct{})}
 	p.kill = sync.OnceFunc(func() {
 		close(p.dead)
 		w.note("%s is killed", p.name)
 		w.others.Go(func() { p.drop() })
 	})
-	p.host = runtime.New(runtime.Config{Store: &disk{Store: w.disk, w: w, p: p}, Feed: &feed.Hub{}, Owner: store.Owner{ID: p.name, PID: 1000 + n},
+	p.host = runtime.New(runtime.Config{Store: &disk{Store: w.disk, w: w, p: p}, Feed: p.hub, Owner: store.Owner{ID: p.name, PID: 1000 + n},
 		Executor: w.plan.Mutant.executor(&hands{w: w, p: p}), Gone: func(o store.Owner) bool { return w.owner().name != o.ID },
 		StoreGrace: 3 * time.Second, Grace: 2 * time.Second, Fold: 1 + int(w.roll("fold")%8)})
 	w.processes = append(w.processes, p)
 	w.mu.Unlock()
+	for _, s := range sessions {
+		heard := p.hub.Subscribe(s, 0)
+		w.listeners.Go(func() { w.oracle.listen(p, s, heard) })
+	}
 	w.note("%s starts", p.name)
 	return p
 }
@@ -189,6 +195,7 @@ func (p *process) drop() {
 	if err := p.host.Close(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		p.w.note("%s: %v", p.name, err)
 	}
+	p.hub.Close()
 }
 
 func (w *world) register(ctx context.Context, s id.Session) {
@@ -258,7 +265,9 @@ func (w *world) end() {
 			w.breach("R45", "the last process does not close: %v", err)
 		}
 		cancel()
+		p.hub.Close()
 	}
 	w.others.Wait()
+	w.listeners.Wait()
 	time.Sleep(10 * time.Second) // whoever was given up comes back by then
 }
