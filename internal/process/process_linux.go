@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/meerkat-go/meerkat/store"
 )
@@ -47,9 +48,16 @@ func started(pid int) string {
 	return string(fields[19])
 }
 
+// ended asks the kernel first: a mount of /proc may hide the processes of other users, which then look as if they were gone.
 func ended(pid int, since string) bool {
-	if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if pid <= 0 {
 		return false
+	}
+	if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+		return true
+	}
+	if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err != nil {
+		return false // it is there, and hidden from us
 	}
 	return started(pid) != since
 }
