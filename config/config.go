@@ -55,13 +55,13 @@ const (
 // Hosted reports whether the provider is the vendor's own service, whose models are those of the catalogue.
 func (p Provider) Hosted() bool { return p.BaseURL == AnthropicURL || p.BaseURL == OpenAIURL }
 
-// Address is the base URL as it may be shown: without a password.
+// Address is the base URL as it may be shown: without a name, a password or a query, each of which may be a key.
 func (p Provider) Address() string {
 	u, err := url.Parse(p.BaseURL)
 	if err != nil {
 		return "an address that cannot be read"
 	}
-	return u.Redacted()
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // Provider returns the provider of that name.
@@ -235,7 +235,7 @@ func provider(name string, kind Kind, base, origin, fallback string) (Provider, 
 		return Provider{Name: name, Kind: kind, BaseURL: fallback}, nil
 	}
 	if !strings.HasPrefix(base, "http://") && !strings.HasPrefix(base, "https://") {
-		return Provider{}, &Error{fmt.Sprintf("%s is %q, which is not an address", origin, base),
+		return Provider{}, &Error{origin + " is not an address", // not shown: it may be a key that was put into the wrong variable
 			"Give a full one, such as http://127.0.0.1:11434/v1", nil}
 	}
 	return Provider{Name: name, Kind: kind, BaseURL: strings.TrimRight(base, "/")}, nil

@@ -200,3 +200,20 @@ func TestA_server_that_cannot_be_asked_is_an_error_that_names_it(t *testing.T) {
 		}
 	}
 }
+
+func TestNothing_that_may_be_a_key_is_shown(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"https://secret@h/v1", "https://u:secret@h/v1", "https://h/v1?key=secret"} {
+		if got := (Provider{BaseURL: address}).Address(); got != "https://h/v1" {
+			t.Errorf("%s is shown as %s", address, got)
+		}
+	}
+	_, err := load(t, map[string]string{"HOME": "/h", "OPENAI_BASE_URL": "sk-secret"}, Source{})
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+	_, err = ListModels(t.Context(), Provider{Name: "openai", BaseURL: "http://u:secret@h:port/v1"})
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}

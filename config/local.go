@@ -100,7 +100,7 @@ func listModels(ctx context.Context, p Provider, transport *http.Transport) ([]s
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.BaseURL+"/models", nil)
 	if err != nil {
-		return nil, fmt.Errorf("list models of %s: %w", p.Name, err)
+		return nil, fmt.Errorf("list models of %s: %w", p.Name, plain(err))
 	}
 	if p.Key != "" {
 		req.Header.Set("Authorization", "Bearer "+p.Key)
