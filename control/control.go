@@ -107,8 +107,6 @@ type Effect struct {
 	Attempt int       `json:"attempt"`
 	Open    bool      `json:"open"`
 	Outcome string    `json:"outcome,omitempty"` // ok, error, or a result code
-	// NotBefore is when the next attempt at a failed model call begins.
-	NotBefore time.Time `json:"not_before,omitzero"`
 }
 
 // ListSessions asks for sessions, latest first.

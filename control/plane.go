@@ -278,7 +278,7 @@ func (p *Plane) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
 	for n, e := range entries {
 		d := e.Directive
 		out[n] = Effect{ID: d.ID, Kind: d.Kind.String(), Run: d.Run, Call: d.Call.ID, Name: d.Call.Name, Class: d.Class.String(),
-			Attempt: d.Attempt, Open: e.Open, Outcome: e.Outcome, NotBefore: d.NotBefore}
+			Attempt: d.Attempt, Open: e.Open, Outcome: e.Outcome}
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,7 +21,17 @@ import (
 
 var built programs.Programs
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+// parallel is how many tests go on at once: most of their time they wait for a retry, a signal, another process.
+const parallel = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(buildAndRun(m))
+}
 
 func buildAndRun(m *testing.M) (code int) {
 	if runtime.GOOS == "windows" {

@@ -105,6 +105,21 @@ func Test_a_rate_limit_without_a_hint_is_waited_for_visibly_and_the_wait_can_be_
 	w.answered(w.Rkat("resume"), "Fine.")
 }
 
+// The delay is part of the state (R39), so whoever comes back waits on, and is told.
+func Test_a_wait_that_outlives_its_process_is_told_by_the_next(t *testing.T) {
+	t.Parallel()
+	w := scripted(t, `{"times": 1, "reply": {"status": 429, "retry_after": "100000", "error": {"type": "rate_limit_error", "message": "come back tomorrow"}}}`)
+	p := w.Start("run", "go")
+	p.Await("Trying again in 27h46m40s")
+	p.Signal(syscall.SIGTERM)
+	w.held(p.Wait(), 143, "rkat resume")
+	p = w.Start("resume")
+	p.Await("The model call is tried again (attempt 2) in 27h46m")
+	p.Signal(os.Interrupt)
+	w.held(p.Wait(), 130, "Interrupted")
+	w.answered(w.Rkat("resume"), "Fine.")
+}
+
 func Test_an_unknown_model_or_provider_is_refused_before_anything_is_written(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -33,6 +33,7 @@ type plane struct {
 	watched  chan bool // somebody begins to read the events
 
 	sessions    []control.Session
+	past        []event.Event // what was committed before the test
 	submitted   []control.Submit
 	created     []control.CreateSession
 	taken       control.Session
@@ -87,8 +88,13 @@ func (p *plane) Transcript(context.Context, id.Session, int, int) ([]transcript.
 	}, nil
 }
 
-func (p *plane) Events(ctx context.Context, _ id.Session, _ uint64) iter.Seq2[event.Event, error] {
+func (p *plane) Events(ctx context.Context, _ id.Session, after uint64) iter.Seq2[event.Event, error] {
 	return func(yield func(event.Event, error) bool) {
+		for _, e := range p.past {
+			if after < e.Cursor && !yield(e, nil) {
+				return
+			}
+		}
 		p.watched <- true
 		for {
 			select {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/config"
 	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -124,19 +125,34 @@ func (c *command) goOn(ctx context.Context, v *view, ref, text string) error {
 	return c.finish(rt, f, cfg, session, before, o, err)
 }
 
+// lookBack is how many events are read to find out what a run waits for: what fails is told last.
+const lookBack = 16
+
 // tellWait says that the run which was taken over waits for its next attempt: what was said of it when it failed is long gone.
 func (c *command) tellWait(ctx context.Context, f *follower, s control.Session) error {
-	if s.Run == nil || f.view.opt.quiet {
+	if s.Run == nil || f.view.opt.quiet || f.cursor == 0 {
 		return nil
 	}
-	effects, err := f.plane.Effects(ctx, f.session)
-	if err != nil {
-		return fmt.Errorf("look for what the run waits for: %w", err)
-	}
-	for _, e := range effects {
-		if wait := e.NotBefore.Sub(c.Now()); e.Open && wait > time.Second {
-			f.view.note("The model call is tried again (attempt %d) in %s. (Ctrl-C, then 'rkat resume' asks at once.)", e.Attempt, wait.Round(time.Second))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var next time.Time
+	attempt := 0
+	for e, err := range f.plane.Events(ctx, f.session, f.cursor-min(f.cursor, lookBack)) {
+		if err != nil {
+			return fmt.Errorf("look for what the run waits for: %w", err)
 		}
+		switch p := e.Payload.(type) {
+		case event.Retrying:
+			next, attempt = e.Time.Add(p.Delay), p.Attempt+1
+		case event.TurnStarted, event.RunStarted, event.TextComplete, event.RunCompleted, event.RunFailed:
+			next = time.Time{}
+		}
+		if e.Cursor >= f.cursor {
+			break
+		}
+	}
+	if wait := next.Sub(c.Now()); wait > time.Second {
+		f.view.note("The model call is tried again (attempt %d) in %s. (Ctrl-C, then 'rkat resume' asks at once.)", attempt, wait.Round(time.Second))
 	}
 	return nil
 }

@@ -330,6 +330,7 @@ func TestA_resumed_session_finishes_its_run_and_then_takes_the_prompt(t *testing
 	p.env["RKAT_REALM"] = "r"
 	makeRealm(t, p)
 	p.plane.sessions = []control.Session{{ID: theSession, Cursor: 7}}
+	p.plane.past = []event.Event{{Session: theSession, Cursor: 7, Payload: event.TurnStarted{}}}
 	p.plane.taken = control.Session{ID: theSession, Run: &control.Run{ID: theRun, Inputs: nil}}
 	p.plane.taken.Run.Inputs = append(p.plane.taken.Run.Inputs, theInput)
 	p.start("resume", "last", "and then")
