@@ -15,6 +15,7 @@ import (
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/surface/cli/terminal"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -254,7 +255,7 @@ func (c *command) finish(rt Runtime, f *follower, cfg config.Config, session con
 	}
 	failed := explainOutcome(o)
 	if failed != nil && !(f.interrupted && o.Status == control.Cancelled) {
-		fmt.Fprintln(c.Stderr, label(failed)+failed.Error())
+		fmt.Fprintln(c.Stderr, terminal.Clean(label(failed)+failed.Error()))
 	}
 	c.footer(f.view, session.ID, o)
 	switch {

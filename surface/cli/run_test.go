@@ -137,6 +137,7 @@ func TestHow_a_run_ends_is_the_exit_code(t *testing.T) {
 		{"a budget, with an answer", control.Outcome{Status: control.Completed, Cause: causeBudget, Text: "so far"}, 2, []string{"Budget exhausted: "}},
 		{"somebody else's interrupt", control.Outcome{Status: control.Cancelled, Cause: "cancelled"}, 1, []string{"the run was cancelled", "rkat resume"}},
 		{"given up", control.Outcome{Status: control.Abandoned, Error: "it fell"}, 1, []string{"given up: it fell"}},
+		{"words that a terminal would obey", control.Outcome{Status: control.Failed, Error: "odd \x1b]0;x\a"}, 1, []string{"the run failed: odd ␛]0;x␇"}},
 		{"nothing is known", control.Outcome{Status: control.Failed}, 1, []string{"no reason was given"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -31,9 +31,9 @@ type view struct {
 	stdout   io.Writer
 	shared   bool // the answer and the progress line are on the same terminal
 	progress progress
-	shown    string    // what has been streamed of the reply that is coming
-	streamed time.Time // when its last piece came
-	last     string    // the last reply shown whole
+	shown    strings.Builder // what has been streamed of the reply that is coming
+	streamed time.Time       // when its last piece came
+	last     string          // the last reply shown whole
 	err      error
 }
 
@@ -123,7 +123,7 @@ func (v *view) event(e event.Event) {
 		v.doing("starting")
 	case event.TurnStarted:
 		v.doing("asking the model")
-		v.shown = ""
+		v.shown.Reset()
 	case event.TextDelta:
 		v.doing("the model is answering")
 		v.delta(p.Delta)
@@ -165,18 +165,18 @@ func (v *view) delta(s string) {
 	if !v.opt.stream {
 		return
 	}
-	v.shown += s
+	v.shown.WriteString(s)
 	v.streamed = v.now()
 	v.write(s)
 }
 
 // voided says that what was streamed does not count.
 func (v *view) voided() {
-	if v.opt.stream && v.shown != "" {
-		v.endReply(v.shown)
+	if v.opt.stream && v.shown.Len() > 0 {
+		v.endReply(v.shown.String())
 		v.note("[the reply broke off: what was shown of it does not count]")
 	}
-	v.shown = ""
+	v.shown.Reset()
 }
 
 // complete reconciles what was streamed with the reply that counts: a slow screen, or one that came late, has not seen it all.
@@ -184,15 +184,16 @@ func (v *view) complete(text string) {
 	if !v.opt.stream || text == "" {
 		return
 	}
-	rest, ok := strings.CutPrefix(text, v.shown)
+	rest, ok := strings.CutPrefix(text, v.shown.String())
 	if !ok {
-		v.endReply(v.shown)
+		v.endReply(v.shown.String())
 		v.note("[the reply in full:]")
 		rest = text
 	}
 	v.write(rest)
 	v.endReply(text)
-	v.shown, v.last = "", text
+	v.shown.Reset()
+	v.last = text
 }
 
 func (v *view) resumed(p event.Resumed) {
@@ -210,9 +211,10 @@ func (v *view) resumed(p event.Resumed) {
 func (v *view) outcome(o control.Outcome) {
 	v.progress.doing = ""
 	v.keep(v.progress.clear())
-	if v.shown != "" { // streamed, and never completed
-		v.endReply(v.shown)
-		v.last, v.shown = v.shown, ""
+	if v.shown.Len() > 0 { // streamed, and never completed
+		v.last = v.shown.String()
+		v.endReply(v.last)
+		v.shown.Reset()
 	}
 	if !v.opt.json && o.Text != "" && (!v.opt.stream || v.last != o.Text) && o.Status == control.Completed {
 		v.write(o.Text)
