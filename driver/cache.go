@@ -55,6 +55,7 @@ type cache struct {
 	whole bool             // rows holds the transcript from its beginning
 	rows  []transcript.Row // in order; if not whole, some of the latest
 	bytes int64
+	given int // how many rows somebody may hold
 	life  int // counts how often it was emptied
 }
 
@@ -74,7 +75,7 @@ func (c *cache) before(ctx context.Context, upto int) ([]transcript.Row, error) 
 		c.mu.Lock()
 		if !c.whole && c.life == life { // else what was committed meanwhile is missing
 			recent := c.rows
-			c.rows, c.bytes, c.whole = nil, 0, true
+			c.rows, c.bytes, c.given, c.whole = nil, 0, 0, true
 			c.insert(stored)
 			c.insert(recent)
 		}
@@ -90,6 +91,7 @@ func (c *cache) kept(upto int) ([]transcript.Row, bool) {
 	}
 	n, _ := c.search(transcript.Position{Message: upto})
 	rows, bytes := c.rows[:n:n], c.bytes
+	c.given = max(c.given, n)
 	c.mu.Unlock()
 	c.budget.note(c, bytes)
 	return rows, true
@@ -108,7 +110,7 @@ func (c *cache) add(rows []transcript.Row) {
 func (c *cache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rows, c.bytes, c.whole, c.life = nil, 0, false, c.life+1
+	c.rows, c.bytes, c.given, c.whole, c.life = nil, 0, 0, false, c.life+1
 }
 
 // weigh estimates what a row holds in memory.
@@ -157,9 +159,9 @@ func (c *cache) insert(rows []transcript.Row) {
 		switch n, found := c.search(r.At); {
 		case found:
 			continue
-		case n == len(c.rows):
-			c.rows = append(c.rows, r)
-		default: // results settle in any order; who reads the round meanwhile keeps what was given
+		case n >= c.given: // results settle in any order, behind what a model call is pinned to
+			c.rows = slices.Insert(c.rows, n, r)
+		default: // who has read the round meanwhile keeps what was given
 			c.rows = slices.Concat(c.rows[:n], []transcript.Row{r}, c.rows[n:])
 		}
 		c.bytes += weigh(r)
