@@ -1,8 +1,6 @@
 package driver
 
 import (
-	"slices"
-
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/run"
@@ -24,20 +22,18 @@ func (s *Staged) complete() error {
 		return err
 	}
 	b := &s.batch
+	b.Inputs = latest(b.Inputs, func(r store.InputRow) id.Input { return r.ID })
+	b.Effects = latest(b.Effects, func(r store.EffectRow) id.Effect { return r.ID })
 	b.Session, b.Term, b.From, b.To = s.state.Session, term, s.d.state.Version, s.state.Version
 	b.Control, b.Head = control, head(s.state)
 	return nil
 }
 
-// fold adds the rows of one step to those of the steps before it. Of a row that several steps changed only the last is written.
+// fold adds the rows of one step to those of the steps before it.
 func fold(to, rows *store.Batch) {
 	to.Values = append(to.Values, rows.Values...)
-	for _, i := range rows.Inputs {
-		put(&to.Inputs, i, func(r store.InputRow) bool { return r.ID == i.ID })
-	}
-	for _, e := range rows.Effects {
-		put(&to.Effects, e, func(r store.EffectRow) bool { return r.ID == e.ID })
-	}
+	to.Inputs = append(to.Inputs, rows.Inputs...)
+	to.Effects = append(to.Effects, rows.Effects...)
 	to.Messages = append(to.Messages, rows.Messages...)
 	to.Events = append(to.Events, rows.Events...)
 	to.Receipts = append(to.Receipts, rows.Receipts...)
@@ -58,8 +54,7 @@ func encodeCommit(c machine.Commit) (*store.Batch, error) {
 		if err != nil {
 			return nil, err
 		}
-		put(&b.Inputs, store.InputRow{ID: i.Item.ID, Key: i.Item.Key, Seq: i.Item.Seq, Live: i.Ended == nil, Body: body},
-			func(r store.InputRow) bool { return r.ID == i.Item.ID })
+		b.Inputs = append(b.Inputs, store.InputRow{ID: i.Item.ID, Key: i.Item.Key, Seq: i.Item.Seq, Live: i.Ended == nil, Body: body})
 	}
 	for _, d := range c.Opened {
 		if err := effect(b, d, true, ""); err != nil {
@@ -105,17 +100,27 @@ func effect(b *store.Batch, d run.Directive, open bool, outcome string) error {
 	if err != nil {
 		return err
 	}
-	put(&b.Effects, store.EffectRow{ID: d.ID, Open: open, Kind: d.Kind.String(), Run: d.Run, Body: body},
-		func(r store.EffectRow) bool { return r.ID == d.ID })
+	b.Effects = append(b.Effects, store.EffectRow{ID: d.ID, Open: open, Kind: d.Kind.String(), Run: d.Run, Body: body})
 	return nil
 }
 
-func put[R any](rows *[]R, row R, same func(R) bool) {
-	if n := slices.IndexFunc(*rows, same); n >= 0 {
-		(*rows)[n] = row
-		return
+// latest leaves of the rows with one key the last, at the place of the first. A stop ends thousands of inputs in one batch.
+func latest[R any, K comparable](rows []R, key func(R) K) []R {
+	if len(rows) < 2 {
+		return rows
 	}
-	*rows = append(*rows, row)
+	at := make(map[K]int, len(rows))
+	out := rows[:0]
+	for _, r := range rows {
+		k := key(r)
+		if n, ok := at[k]; ok {
+			out[n] = r
+			continue
+		}
+		at[k] = len(out)
+		out = append(out, r)
+	}
+	return out
 }
 
 func head(s machine.State) store.Head {
