@@ -92,8 +92,10 @@ type twiceTurn struct{ executor.Turn }
 func (t twiceTurn) Directives(ctx context.Context) iter.Seq[run.Directive] {
 	return func(yield func(run.Directive) bool) {
 		for d := range t.Turn.Directives(ctx) {
-			if !yield(d) || !yield(d) {
-				return
+			for range 2 {
+				if !yield(d) {
+					return
+				}
 			}
 		}
 	}
