@@ -210,7 +210,7 @@ func (w *world) round() (kills, unknown int, accepted bool) {
 	for range 1 + w.random.IntN(3) {
 		_, _, err, killed := w.rkat(time.Duration(1+w.random.Int64N(int64(w.took))), args...)
 		if !killed {
-			if err != nil && accepted {
+			if err != nil {
 				w.t.Fatalf("seed %d: %q ended by itself: %v", *seed, args, err)
 			}
 			break
@@ -224,9 +224,12 @@ func (w *world) round() (kills, unknown int, accepted bool) {
 		accepted = true
 		args = []string{"resume"}
 		before := len(w.requests())
-		_, _, err, killed = w.rkat(time.Duration(1+w.random.Int64N(int64(w.took))), args...)
-		if killed {
+		_, stderr, err, killed := w.rkat(time.Duration(1+w.random.Int64N(int64(w.took))), args...)
+		switch {
+		case killed:
 			kills++
+		case err != nil:
+			w.t.Fatalf("seed %d: %q ended by itself: %v\n%s", *seed, args, err, stderr)
 		}
 		w.notBoughtAgain(before, s.replies())
 	}
