@@ -28,6 +28,7 @@ var decoders = map[string]func([]byte) (Payload, error){
 	"run_completed":            decode[RunCompleted],
 	"run_failed":               decode[RunFailed],
 	"session_stopped":          decode[SessionStopped],
+	"store_failing":            decode[StoreFailing],
 	"stream_truncated":         decode[Gap],
 }
 

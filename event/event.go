@@ -135,6 +135,12 @@ type (
 	SessionStopped struct {
 		Reason string `json:"reason"`
 	}
+	// StoreFailing: the store refuses to keep something that must not be dropped, and it is tried again for up to Patience. Told once
+	// until something is kept again. Not durable.
+	StoreFailing struct {
+		Error    string        `json:"error"`
+		Patience time.Duration `json:"patience_ns"`
+	}
 	// Gap tells a reader that was too slow to fall back on the store: events after From are to be read by cursor. Not durable.
 	Gap struct {
 		From uint64 `json:"from_cursor"`
@@ -161,6 +167,7 @@ func (TurnCompleted) Type() string          { return "turn_completed" }
 func (RunCompleted) Type() string           { return "run_completed" }
 func (RunFailed) Type() string              { return "run_failed" }
 func (SessionStopped) Type() string         { return "session_stopped" }
+func (StoreFailing) Type() string           { return "store_failing" }
 func (Gap) Type() string                    { return "stream_truncated" }
 
 func (SessionRegistered) payload()      {}
@@ -182,4 +189,5 @@ func (TurnCompleted) payload()          {}
 func (RunCompleted) payload()           {}
 func (RunFailed) payload()              {}
 func (SessionStopped) payload()         {}
+func (StoreFailing) payload()           {}
 func (Gap) payload()                    {}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/driver"
+	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
@@ -274,6 +275,8 @@ func (s *session) storeFails(mail []*letter, err error) {
 	}
 	if must && s.failing.IsZero() {
 		s.failing = now
+		s.host.config.Feed.Publish(s.id, event.Event{Session: s.id, Time: now,
+			Payload: event.StoreFailing{Error: err.Error(), Patience: s.host.config.StoreGrace}})
 	}
 	if must && now.Sub(s.failing) >= s.host.config.StoreGrace {
 		s.lose(errors.Join(ErrStore, err), mail)

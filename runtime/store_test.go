@@ -86,9 +86,14 @@ func TestR09_a_store_that_fails_too_long_closes_the_session_in_memory_and_the_ru
 		waiting := make(chan error, 1)
 		go func() { _, err := p.Wait(w.ctx, sid, "a"); waiting <- err }()
 		synctest.Wait()
+		listener := p.hub.Subscribe(sid, p.state().Cursor)
+		defer listener.Close()
 		w.store.decide(always(full))
 		began := time.Now()
 		w.is(m.replies("lost"), executor.ErrStale)
+		if e, err := listener.Next(w.ctx); err != nil || e.Payload != (event.StoreFailing{Error: e.Payload.(event.StoreFailing).Error, Patience: 15 * time.Second}) {
+			w.Fatalf("a listener hears %+v %v", e, err)
+		}
 		if took := time.Since(began); took < 15*time.Second || took > 20*time.Second {
 			w.Fatalf("gave up after %v", took)
 		}

@@ -58,7 +58,7 @@ func Test_a_disk_that_fills_up_in_the_middle_of_a_run_loses_nothing(t *testing.T
 		`{"when": {"tool_results": 2}, "reply": {"tool_calls": [{"id": "a3", "name": "shell", "args": {"command": "echo a3 >> ran.log; yes 0123456789 | head -c 90000"}}]}}`)
 	w.Env["RKAT_REALM"] = "r"
 	resize := w.disk(t, "480k")
-	w.rkat(1, []string{"no space", "Free some space", "rkat resume"}, "run", "--tools", "full", "go")
+	w.rkat(1, []string{"cannot be kept", "Trying again for up to 15", "no space", "Free some space", "rkat resume"}, "run", "--tools", "full", "go")
 	asked := w.requests()
 	w.whole()
 	resize("64m")

@@ -147,6 +147,9 @@ func (v *view) event(e event.Event) {
 		if !v.opt.quiet && !v.opt.verbose {
 			v.note("The model call failed (attempt %d of %d): %s. Trying again in %s.", p.Attempt, p.Max, strings.TrimRight(p.Error, "."), seconds(p.Delay))
 		}
+	case event.StoreFailing:
+		v.doing("waiting for the store")
+		v.note("What has happened cannot be kept: %s. Trying again for up to %s.", strings.TrimRight(aboutStore(oneLine(p.Error)), "."), seconds(p.Patience))
 	case event.Resumed:
 		v.resumed(p)
 	case event.TurnCompleted:
