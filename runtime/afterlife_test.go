@@ -12,6 +12,7 @@ import (
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/store/storetest"
 )
 
 // An executor that is lost leaves its model call open under the same attempt, since nothing is known of it. So its number alone does
@@ -101,16 +102,15 @@ func (s *slowAcquire) Acquire(ctx context.Context, c store.Claim) (store.Lease, 
 // The drainer has looked whether the host is closing, and goes on to put the executor to work.
 func TestClose_waits_for_an_executor_that_is_put_to_work_while_it_closes(t *testing.T) {
 	bubble(t, func(w *world) {
-		armed, reads := new(atomic.Bool), 0
+		armed, written := new(atomic.Bool), new(atomic.Bool)
 		stalled, goOn, letGo := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		started := new(atomic.Bool)
 		p := w.registered(func(c *runtime.Config) {
+			c.Store = notingCommit{c.Store, func() { written.Store(armed.Swap(false)) }}
 			c.Now = func() time.Time {
-				if armed.Load() {
-					if reads++; reads == 2 { // the first is the time of the step, the second looks at the lease
-						close(stalled)
-						<-goOn
-					}
+				if written.Swap(false) { // what is looked at first is the lease
+					close(stalled)
+					<-goOn
 				}
 				return time.Now()
 			}
@@ -123,7 +123,6 @@ func TestClose_waits_for_an_executor_that_is_put_to_work_while_it_closes(t *test
 		armed.Store(true)
 		p.submit("a", "hello")
 		<-stalled
-		armed.Store(false)
 		closed := later(func() error { return p.Close(w.ctx) })
 		synctest.Wait()
 		close(goOn)
@@ -139,4 +138,36 @@ func TestClose_waits_for_an_executor_that_is_put_to_work_while_it_closes(t *test
 		close(letGo)
 		w.ok(<-closed)
 	})
+}
+
+// What failed once and was settled without another write does not count when the store fails again much later.
+func TestR09_only_failures_that_follow_each_other_close_a_session(t *testing.T) {
+	bubble(t, func(w *world) {
+		p := w.registered(nil)
+		p.submit("a", "hello")
+		m := p.task(run.CallModel)
+		w.store.decide(always(storetest.Fault{Hide: storetest.HideLost}))
+		w.store.loads(func() error { return store.ErrBusy })
+		_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "b", Content: says("lost")})
+		w.is(err, store.ErrUnknown)
+		w.store.decide(nil)
+		w.store.loads(nil)
+		time.Sleep(time.Hour) // in the bubble: it is looked up, and was not written
+		w.store.decide(next(4, full))
+		w.ok(m.replies("done"))
+		p.ended("a", "completed")
+		p.close()
+	})
+}
+
+// notingCommit says when a commit has been made.
+type notingCommit struct {
+	store.Store
+	note func()
+}
+
+func (s notingCommit) Commit(ctx context.Context, b *store.Batch) error {
+	err := s.Store.Commit(ctx, b)
+	s.note()
+	return err
 }

@@ -67,7 +67,8 @@ type session struct {
 	quiet    []chan<- struct{} // wait until the stop is done and nothing is running
 	held     []*letter         // our own letters that could not be written; they go before all others
 	unsure   *attempt          // a commit whose outcome is to be looked up before anything else is staged
-	failing  time.Time         // since when the store has refused what must not be dropped
+	failing  time.Time         // since when the store has refused what must not be dropped, again and again
+	failed   time.Time         // when it did so last; zero: it has written since
 	look     bool              // a letter is on its way that makes the drainer look again
 }
 
@@ -153,6 +154,7 @@ func (s *session) advance(mail []*letter) {
 		}
 	}
 	mail, s.held = slices.Concat(s.held, mail), nil
+	began := s.host.config.Now()
 	for attempt := 1; ; attempt++ {
 		if s.driver == nil { // the session has been lost
 			s.answerAll(mail, s.reasonEnded())
@@ -167,7 +169,7 @@ func (s *session) advance(mail []*letter) {
 			s.lose(ErrOwnedElsewhere, mail)
 			return
 		case attempt > s.host.config.Retries:
-			s.storeFails(mail, err)
+			s.storeFails(mail, err, began)
 			return
 		}
 	}
@@ -183,7 +185,7 @@ func (s *session) write(mail []*letter) ([]*letter, error) {
 		s.unsure = nil
 		if written {
 			n := len(u.answers)
-			s.failing = time.Time{}
+			s.failed = time.Time{}
 			s.done(mail[:n], u.answers, told)
 			if mail = mail[n:]; len(mail) == 0 || s.driver == nil {
 				return mail, nil
@@ -203,7 +205,7 @@ func (s *session) write(mail []*letter) ([]*letter, error) {
 	case err != nil:
 		return mail, err
 	case changed: // nothing written proves nothing
-		s.failing = time.Time{}
+		s.failed = time.Time{}
 	}
 	s.done(mail, answers, told)
 	return nil, nil
@@ -266,19 +268,23 @@ func (s *session) answerAll(mail []*letter, err error) {
 // storeFails answers mail whose batch the store keeps refusing. Nothing of it is forgotten: letters of our own are held, to be written
 // before anything else; a report's sender tries again. What may have been written is looked up later, whoever asks. If what must not
 // be dropped is refused for Config.StoreGrace the session is closed in memory.
-func (s *session) storeFails(mail []*letter, err error) {
+func (s *session) storeFails(mail []*letter, err error, began time.Time) {
 	mayBe := s.mayBe()
 	now, must := s.host.config.Now(), s.unsure != nil
 	for _, l := range mail {
 		_, report := l.event.(machine.Reported)
 		must = must || report || l.own && l.event != nil
 	}
-	if must && s.failing.IsZero() {
-		s.failing = now
-		s.host.config.Feed.Publish(s.id, event.Event{Session: s.id, Time: now,
-			Payload: event.StoreFailing{Error: err.Error(), Patience: s.host.config.StoreGrace}})
+	grace := s.host.config.StoreGrace
+	if must {
+		if began.Sub(s.failed) > grace+10*s.host.config.StorePause { // the failure before has nothing to do with this one
+			s.failing = now
+			s.host.config.Feed.Publish(s.id, event.Event{Session: s.id, Time: now,
+				Payload: event.StoreFailing{Error: err.Error(), Patience: grace}})
+		}
+		s.failed = now
 	}
-	if must && now.Sub(s.failing) >= s.host.config.StoreGrace {
+	if must && now.Sub(s.failing) >= grace {
 		s.lose(errors.Join(ErrStore, err), mail)
 		return
 	}
