@@ -152,7 +152,7 @@ func TestR09_only_failures_that_follow_each_other_close_a_session(t *testing.T) 
 		w.is(err, store.ErrUnknown)
 		w.store.decide(nil)
 		w.store.loads(nil)
-		time.Sleep(time.Hour) // in the bubble: it is looked up, and was not written
+		<-time.After(time.Hour) // it is looked up, and was not written
 		w.store.decide(next(4, full))
 		w.ok(m.replies("done"))
 		p.ended("a", "completed")
