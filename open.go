@@ -119,25 +119,24 @@ func (r *Runtime) Close() error {
 	return errors.Join(err, r.store.Close())
 }
 
-// models is the source of all models of a realm. What was opened is kept: adapters share connections, scripts count.
-type models struct {
-	directory llm.Directory
-	mu        sync.Mutex
-	opened    map[string]llm.Model
-}
+// models is the source of all models of a realm. A provider has one adapter, whatever the model, so that its models share connections
+// and names that somebody makes up cost no memory.
+type models struct{ directory llm.Directory }
 
 func newModels(c Config) *models {
-	m := &models{opened: map[string]llm.Model{}}
+	m := &models{}
+	played := &scripts{opened: map[string]llm.Model{}}
 	m.directory.Catalog = catalog.Models()
 	m.directory.Providers = map[string]llm.Provider{
 		"anthropic": {Missing: "ANTHROPIC_API_KEY"},
 		"openai":    {Missing: "OPENAI_API_KEY, or OPENAI_BASE_URL for another server that speaks its protocol"},
 		"gemini":    {Missing: "nothing yet: this version has no adapter for Gemini"},
 		"offline":   {Open: func(string) (llm.Model, error) { return offline.Model{}, nil }},
-		"rehearsal": {Open: rehearsal.Open},
+		"rehearsal": {Open: played.open},
 	}
 	for _, p := range c.Providers {
-		m.directory.Providers[p.Name] = llm.Provider{Open: func(string) (llm.Model, error) { return open(p) }}
+		adapter := sync.OnceValues(func() (llm.Model, error) { return open(p) })
+		m.directory.Providers[p.Name] = llm.Provider{Open: func(string) (llm.Model, error) { return adapter() }}
 	}
 	for name, model := range c.Models {
 		m.directory.Providers[name] = llm.Provider{Open: func(string) (llm.Model, error) { return model, nil }}
@@ -160,23 +159,30 @@ func (m *models) Model(ctx context.Context, name string) (llm.Model, llm.Info, e
 	if path, ok := strings.CutPrefix(name, "rehearsal:"); ok {
 		name = "rehearsal/" + path
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known, err := m.directory.Lookup(name)
-	if err != nil {
-		return nil, llm.Info{}, err
-	}
-	if model, ok := m.opened[known.Name]; ok {
-		return model, known.Info, nil
-	}
-	model, info, err := m.directory.Model(ctx, name)
-	if err == nil {
-		m.opened[info.Name] = model
-	}
-	return model, info, err
+	return m.directory.Model(ctx, name)
 }
 
-// toolboxes makes the registry of each profile once.
+// scripts are the rehearsals of a realm by their files, read once: they count what they have failed on purpose.
+type scripts struct {
+	mu     sync.Mutex
+	opened map[string]llm.Model
+}
+
+func (s *scripts) open(path string) (llm.Model, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m, ok := s.opened[path]; ok {
+		return m, nil
+	}
+	m, err := rehearsal.Open(path)
+	if err == nil {
+		s.opened[path] = m
+	}
+	return m, err
+}
+
+// toolboxes makes the registry of each preset and workspace once, and keeps it: sessions that share a folder share the order in which
+// they change its files. So a process holds one for each folder it has worked in, about 72 kB each, and nothing open.
 type toolboxes struct {
 	extra []tool.Tool
 	mu    sync.Mutex
