@@ -14,7 +14,7 @@ import (
 // Session is what is told of a session.
 type Session struct {
 	ID        id.Session `json:"session_id"`
-	Phase     string     `json:"phase"` // idle, attached, running, retired, stopped, destroyed
+	Phase     string     `json:"phase"` // idle, attached (idle with an executor; not told in listings), running, stopped
 	Created   time.Time  `json:"created_at"`
 	Updated   time.Time  `json:"updated_at"`
 	Title     string     `json:"title,omitempty"`

@@ -19,6 +19,7 @@ const (
 	GuardAttached = "no executor is attached"
 	GuardCurrent  = "run is the current one"
 	GuardRunning  = "a run is bound"
+	GuardStopping = lifecycle.GuardNotStopping
 )
 
 func (b *step) register(ev Register) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/fsm"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/store"
 )
 
@@ -85,11 +86,11 @@ func conditionOf(r *machine.Refusal) error {
 		return ErrNotCurrent
 	case machine.GuardContent, machine.GuardPending:
 		return ErrInvalid
-	case "no stop in progress":
+	case machine.GuardStopping:
 		return ErrStopping
 	}
 	switch {
-	case r.Phase == "unregistered":
+	case r.Phase == lifecycle.Unregistered.String():
 		return ErrNotFound
 	case errors.Is(r, fsm.ErrStale):
 		return fault.New(fault.Stale, "not open any more")

@@ -51,13 +51,16 @@ type Event struct {
 	Reason string // Stop
 }
 
+// GuardNotStopping is the name of the guard that keeps inputs from a session that is being stopped.
+const GuardNotStopping = "no stop in progress"
+
 type guard = fsm.Guard[State, Event]
 
 var (
 	runIsCurrent = guard{Name: "run is the bound one", OK: func(s State, e Event) bool { return s.Run == e.Run }}
 	runIsNamed   = guard{Name: "run is named", OK: func(_ State, e Event) bool { return e.Run != "" }}
 	stopping     = guard{Name: "stop was asked for", OK: func(s State, _ Event) bool { return s.Stopping }}
-	notStopping  = guard{Name: "no stop in progress", OK: func(s State, _ Event) bool { return !s.Stopping }}
+	notStopping  = guard{Name: GuardNotStopping, OK: func(s State, _ Event) bool { return !s.Stopping }}
 )
 
 func unbind(s State, _ Event) State { s.Run, s.Stopping = "", false; return s }
