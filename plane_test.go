@@ -130,8 +130,14 @@ func Test_what_cannot_be_meant_is_refused_with_a_public_code_and_writes_nothing(
 		do   func() error
 		want fault.Code
 	}{
-		"an empty prompt":         {submit(func(r *control.Submit) { r.Content = transcript.TextBlocks(" \n") }), fault.Invalid},
-		"a prompt of 10 MB":       {submit(func(r *control.Submit) { r.Content = transcript.TextBlocks(strings.Repeat("x", 10<<20)) }), fault.Invalid},
+		"an empty prompt":     {submit(func(r *control.Submit) { r.Content = transcript.TextBlocks(" \n") }), fault.Invalid},
+		"a prompt of 10 MB":   {submit(func(r *control.Submit) { r.Content = transcript.TextBlocks(strings.Repeat("x", 10<<20)) }), fault.Invalid},
+		"a key of a kilobyte": {submit(func(r *control.Submit) { r.Key = strings.Repeat("k", 1024) }), fault.Invalid},
+		"an id of a kilobyte": {submit(func(r *control.Submit) { r.Input = id.Input(strings.Repeat("i", 1024)) }), fault.Invalid},
+		"a huge system prompt": {func() error {
+			_, err := p.CreateSession(t.Context(), control.CreateSession{System: strings.Repeat("x", 9<<20), Profile: run.Profile{Model: "echo"}})
+			return err
+		}, fault.Invalid},
 		"an unknown lane":         {submit(func(r *control.Submit) { r.Lane = "fast" }), fault.Invalid},
 		"continuing with text":    {submit(func(r *control.Submit) { r.Continue = true }), fault.Invalid},
 		"nothing to continue":     {submit(func(r *control.Submit) { r.Continue, r.Content = true, nil }), fault.Invalid},

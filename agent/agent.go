@@ -92,7 +92,11 @@ func (w *worker) callModel(ctx context.Context, d run.Directive) (run.Report, er
 	if err := until(ctx, d.NotBefore); err != nil {
 		return nil, err
 	}
-	reply, err := w.ask(ctx, d)
+	rows, err := w.bindings.Transcript(ctx, d.Upto)
+	if err != nil { // the store's failure, not the model's: whoever comes next tries again
+		return nil, fmt.Errorf("read the transcript: %w", err)
+	}
+	reply, err := w.ask(ctx, d, rows)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -127,16 +131,17 @@ func until(ctx context.Context, at time.Time) error {
 	}
 }
 
-// ask makes one model call.
-func (w *worker) ask(ctx context.Context, d run.Directive) (transcript.Assistant, error) {
+// ask makes one model call. An adapter that panics has failed like any other.
+func (w *worker) ask(ctx context.Context, d run.Directive, rows []transcript.Row) (reply transcript.Assistant, err error) {
 	var none transcript.Assistant
+	defer func() {
+		if p := recover(); p != nil {
+			reply, err = none, &llm.Error{Kind: llm.Unclassified, Message: fmt.Sprintf("the adapter of %s panicked: %v", w.bindings.Profile.Model, p)}
+		}
+	}()
 	model, info, err := w.executor.Models.Model(ctx, w.bindings.Profile.Model)
 	if err != nil {
 		return none, err
-	}
-	rows, err := w.bindings.Transcript(ctx, d.Upto)
-	if err != nil {
-		return none, fmt.Errorf("read the transcript: %w", err)
 	}
 	req := llm.Request{Model: strings.TrimPrefix(info.Name, info.Provider+"/"), Rows: rows, Tools: w.offered(), MaxOutput: w.bindings.Profile.MaxOutput,
 		ID: fmt.Sprintf("%s/%d", d.ID, d.Attempt)}
@@ -145,7 +150,7 @@ func (w *worker) ask(ctx context.Context, d run.Directive) (transcript.Assistant
 		ctx, cancel = context.WithTimeout(ctx, info.CallTimeout)
 		defer cancel()
 	}
-	reply, err := llm.Collect(model.Stream(ctx, req), func(p llm.Part) {
+	reply, err = llm.Collect(model.Stream(ctx, req), func(p llm.Part) {
 		switch p := p.(type) {
 		case llm.TextPart:
 			w.bindings.Delta(executor.Delta{ID: d.ID, Kind: executor.DeltaText, Text: p.Text})

@@ -26,6 +26,7 @@ type model struct {
 	parts []llm.Part
 	err   error
 	hang  bool
+	panic bool
 	mu    sync.Mutex
 	got   []llm.Request
 	at    []time.Time
@@ -43,6 +44,9 @@ func (m *model) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Part,
 		m.mu.Lock()
 		m.got, m.at = append(m.got, req), append(m.at, time.Now())
 		m.mu.Unlock()
+		if m.panic {
+			panic("boom")
+		}
 		if m.hang {
 			<-ctx.Done()
 			yield(nil, ctx.Err())
@@ -165,6 +169,7 @@ func Test_a_failed_attempt_is_reported_with_its_kind_and_its_attempt_and_voids_w
 		"a cut stream":     {&model{parts: done[:1]}, "m", llm.Truncated, true},
 		"a rate limit":     {&model{err: &llm.Error{Kind: llm.RateLimited, RetryAfter: time.Second}}, "m", llm.RateLimited, true},
 		"a wrong key":      {&model{err: &llm.Error{Kind: llm.Unauthenticated, Status: 401}}, "m", llm.Unauthenticated, false},
+		"a panic":          {&model{panic: true}, "m", llm.Unclassified, true},
 		"an unknown model": {&model{}, "unknown", llm.UnknownModel, false},
 	}
 	for name, tt := range tests {
@@ -267,6 +272,16 @@ func Test_no_more_tools_run_at_once_than_the_limit(t *testing.T) {
 			t.Fatalf("err %v, %d reports, %d at once", err, len(reports), most)
 		}
 	})
+}
+
+func Test_a_transcript_that_cannot_be_read_is_no_failure_of_the_model(t *testing.T) {
+	t.Parallel()
+	m, turn, broken := &model{parts: done}, executortest.NewTurn(nil, call), errors.New("disk")
+	err := newAgent(t, m).Apply(t.Context(), executor.Run{Run: "r"}, executor.Bindings{Turn: turn, Delta: func(executor.Delta) {},
+		Transcript: func(context.Context, int) ([]transcript.Row, error) { return nil, broken }})
+	if !errors.Is(err, broken) || len(turn.Reports()) != 0 || len(m.got) != 0 {
+		t.Fatalf("err %v, reports %v, %d calls", err, turn.Reports(), len(m.got))
+	}
 }
 
 func Test_a_directive_that_is_not_for_the_agent_ends_the_activation_with_an_error(t *testing.T) {

@@ -59,6 +59,9 @@ func (p *Plane) CreateSession(ctx context.Context, req CreateSession) (Session, 
 	} else if _, err := id.ParseSession(string(req.ID)); err != nil {
 		return Session{}, &Error{Code: fault.Invalid, Message: err.Error()}
 	}
+	if len(req.System) > MaxContent {
+		return Session{}, &Error{Code: fault.Invalid, Message: fmt.Sprintf("the system prompt has %d bytes, and %d are the most", len(req.System), MaxContent)}
+	}
 	if p.Validate != nil {
 		if err := p.Validate(ctx, req.Profile); err != nil {
 			return Session{}, err
@@ -88,7 +91,13 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, err
 }
 
+// maxName bounds ids and keys that callers choose, in bytes.
+const maxName = 256
+
 func check(req Submit) error {
+	if len(req.Input) > maxName || len(req.Key) > maxName {
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("an input's id and its key have at most %d bytes", maxName)}
+	}
 	size := 0
 	for _, b := range req.Content {
 		switch b := b.(type) {

@@ -31,7 +31,7 @@ type Config struct {
 	StorePause time.Duration // 100 ms: between attempts at a store that refuses
 	StoreGrace time.Duration // 15 s: how long the store may refuse what must not be dropped
 	Retries    int           // 3: attempts at a failed commit before its letters are answered
-	Mailbox    int           // 256: submits that may wait for one session
+	Mailbox    int           // 256: letters that may wait for one session before it takes no more submits
 	Fold       int           // 64: letters in one commit
 
 	Transcripts int64 // 64 MiB: decoded transcripts kept in memory, of all sessions together
