@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/meerkat-go/meerkat/internal/near"
 )
 
 // Provider is somebody who answers for models. One that is known and not configured has no Open.
@@ -116,8 +118,8 @@ func (d *Directory) unknown(name string) string {
 		return "no model is named"
 	}
 	message := fmt.Sprintf("no model is called %q", Excerpt(name, 200))
-	if near := d.Near(name); len(near) > 0 {
-		return message + "; did you mean " + strings.Join(near, " or ") + "?"
+	if meant := d.Near(name); len(meant) > 0 {
+		return message + "; did you mean " + strings.Join(meant, " or ") + "?"
 	}
 	providers := slices.Sorted(maps.Keys(d.Providers))
 	if len(providers) == 0 {
@@ -126,55 +128,22 @@ func (d *Directory) unknown(name string) string {
 	return message + "; write provider/model, with one of the providers " + strings.Join(providers, ", ")
 }
 
-// Near lists up to three full names of the catalogue that somebody may have meant, the nearest first.
+// Near lists up to three full names of the catalogue that somebody may have meant, the nearest first. It goes by what stands behind
+// the last slash: a model's own name is rarer than its provider's.
 func (d *Directory) Near(name string) []string {
-	type candidate struct {
-		name     string
-		distance int
-	}
-	if len(name) > 200 { // nobody's slip of the pen
-		return nil
-	}
-	var near []candidate
-	wanted := strings.ToLower(name)
+	last := func(name string) string { return name[strings.LastIndex(name, "/")+1:] }
+	var own []string
+	full := map[string][]string{}
 	for _, k := range d.Catalog {
-		own := strings.TrimPrefix(k.Name, k.Provider+"/")
-		dist := min(distance(wanted, own), distance(wanted, k.Name))
-		if tail := wanted[strings.LastIndex(wanted, "/")+1:]; tail != "" {
-			dist = min(dist, distance(tail, own))
-			if len(tail) >= 3 && strings.Contains(own, tail) { // a family: opus, gpt-5
-				dist = min(dist, 1)
-			}
+		o := last(k.Name)
+		if full[o] == nil {
+			own = append(own, o)
 		}
-		if dist <= max(2, len(own)/3) {
-			near = append(near, candidate{k.Name, dist})
-		}
+		full[o] = append(full[o], k.Name)
 	}
-	slices.SortStableFunc(near, func(a, b candidate) int { return a.distance - b.distance })
 	var out []string
-	for _, c := range near[:min(len(near), 3)] {
-		out = append(out, c.name)
+	for _, o := range near.Names(last(name), own, 3) {
+		out = append(out, full[o]...)
 	}
-	return out
-}
-
-// distance counts the single-byte edits that turn a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return out[:min(len(out), 3)]
 }

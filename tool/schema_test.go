@@ -127,7 +127,7 @@ func Test_a_schema_that_cannot_be_read_is_told_by_verify_and_does_not_stop_calls
 
 func Test_near_names(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]string{"raed_file": "read_file", "read": "read_file", "SHELL": "shell", "nothing_like_it": "", "x": ""} {
+	for name, want := range map[string]string{"raed_file": "read_file", "read": "read_file", "SHELL": "shell", "shell": "", "nothing_like_it": "", "x": ""} {
 		if got := strings.Join(tool.Near(name, []string{"read_file", "shell", "glob"}), " "); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}

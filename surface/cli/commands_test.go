@@ -256,13 +256,3 @@ func TestVersion_and_models_tell_what_they_are(t *testing.T) {
 	p.run("models", "--json")
 	says(t, p.out.String(), `"name": "openai/best"`)
 }
-
-func TestNear_names_are_found(t *testing.T) {
-	t.Parallel()
-	names := []string{"sessions", "resume", "run", "models"}
-	for word, want := range map[string]string{"sesions": "sessions", "resum": "resume", "modles": "models", "xyzzy": ""} {
-		if got := strings.Join(nearest(word, names, 1), ""); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}

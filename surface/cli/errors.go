@@ -14,6 +14,7 @@ import (
 	"github.com/meerkat-go/meerkat/config"
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/internal/near"
 	"github.com/meerkat-go/meerkat/surface/cli/terminal"
 )
 
@@ -281,11 +282,11 @@ func (c *command) notFound(ctx context.Context, p Plane, ref string, err error) 
 	for _, s := range list {
 		ids = append(ids, string(s.ID))
 	}
-	if near := nearest(ref, ids, 3); len(near) > 0 {
-		for i := range near {
-			near[i] = short(near[i])
+	if meant := near.Names(ref, ids, 3); len(meant) > 0 {
+		for i := range meant {
+			meant[i] = short(meant[i])
 		}
-		f.advice = "Did you mean " + strings.Join(near, ", ") + "? 'rkat sessions' lists all"
+		f.advice = "Did you mean " + strings.Join(meant, ", ") + "? 'rkat sessions' lists all"
 		return f
 	}
 	f.advice = "'rkat sessions' lists those of this folder, 'rkat sessions --all' those of others too"
