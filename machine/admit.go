@@ -121,9 +121,15 @@ func (b *step) submit(ev Submit) error {
 	return nil
 }
 
-// title is the first line of a text that says something, for listings.
+// title is the first line of a text that says something, for listings. What stands before it inside a tag of its own, as piped input
+// does, is what the text is about and not the text.
 func title(text string) string {
 	const most = 80
+	if tag, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(tag, "<") && strings.HasSuffix(tag, ">") {
+		if _, behind, ok := strings.Cut(rest, "\n</"+tag[1:]+"\n"); ok && strings.TrimSpace(behind) != "" {
+			text = behind
+		}
+	}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if line == "" {
