@@ -163,8 +163,9 @@ func (s *session) advance(mail []*letter) {
 		var err error
 		mail, err = s.write(mail)
 		switch {
-		case err == nil:
+		case err == nil && len(mail) == 0:
 			return
+		case err == nil: // the session was lost while some of it was told: the rest is answered above
 		case errors.Is(err, store.ErrFenced):
 			s.lose(ErrOwnedElsewhere, mail)
 			return
