@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -89,6 +90,20 @@ func NoticeText(n transcript.Notice) string {
 		return fmt.Sprintf("<system_notice kind=%q/>", n.Kind)
 	}
 	return fmt.Sprintf("<system_notice kind=%q>\n%s\n</system_notice>", n.Kind, n.Text)
+}
+
+// EncodeBody writes the body of a call, with extra laid over it (MergeExtra). Text stays as it is: nothing is escaped for HTML.
+func EncodeBody(body map[string]any, extra json.RawMessage, fixed ...string) ([]byte, error) {
+	if err := MergeExtra(body, extra, fixed...); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(body); err != nil {
+		return nil, &Error{Kind: InvalidRequest, Message: "the request cannot be written as JSON", Err: err}
+	}
+	return out.Bytes(), nil
 }
 
 // MergeExtra lays the members of extra over body, a JSON object: a member of the same name is replaced, and a list "tools" is

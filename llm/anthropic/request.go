@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -87,16 +86,7 @@ func (m *Model) body(req llm.Request) ([]byte, error) {
 		}
 		body["tools"] = list
 	}
-	if err := llm.MergeExtra(body, req.Extra, "model", "messages", "stream"); err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(body); err != nil {
-		return nil, &llm.Error{Kind: llm.InvalidRequest, Message: "the request cannot be written as JSON", Err: err}
-	}
-	return out.Bytes(), nil
+	return llm.EncodeBody(body, req.Extra, "model", "messages", "stream")
 }
 
 func toolParams(tools []llm.Tool) ([]toolParam, error) {

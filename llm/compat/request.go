@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"strings"
@@ -82,16 +81,7 @@ func (m *Model) body(req llm.Request) ([]byte, error) {
 		}
 		body["tools"] = tools
 	}
-	if err := llm.MergeExtra(body, req.Extra, "model", "messages", "stream"); err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(body); err != nil {
-		return nil, &llm.Error{Kind: llm.InvalidRequest, Message: "the request cannot be written as JSON", Err: err}
-	}
-	return out.Bytes(), nil
+	return llm.EncodeBody(body, req.Extra, "model", "messages", "stream")
 }
 
 // conversation turns rows into messages. What the user's side says in a row is one message, and so is the leading system text:
