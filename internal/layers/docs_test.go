@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	ruleHeading = regexp.MustCompile(`(?m)^\*\*(R\d\d)\*\* `)
-	ruleMention = regexp.MustCompile(`R\d\d`)
+	ruleHeading = regexp.MustCompile(`(?m)^\*\*(R\d{2,3})\*\* `)
+	ruleMention = regexp.MustCompile(`R\d{2,3}`)
 )
 
 // cited lists the rules a text cites: by a number that stands alone, or in the name of a test.

@@ -59,6 +59,7 @@ var layers = []layer{
 
 	{pkg: "machine/fsm", band: decide, why: whyPure},
 	{pkg: "machine/pmap", band: decide, why: whyPure},
+	{pkg: "machine/fsm/fsmtest", band: decide, may: []string{"machine/fsm"}, why: whySuite},
 	{pkg: "machine", band: decide, may: join(vocabulary, []string{"machine/*"}),
 		why: "the authority decides from its state and the event alone: it knows words, and no store, executor or reader"},
 	{pkg: "machine/*", band: decide, may: join(pure, []string{"id", "transcript", "run"}), why: whyRegion},

@@ -4,7 +4,12 @@
 // may still differ in shape, so compare and encode them in key order.
 package pmap
 
-import "iter"
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strings"
+)
 
 // Key orders itself.
 type Key[K any] interface{ Compare(K) int }
@@ -136,3 +141,57 @@ func balance[K Key[K], V any](k K, v V, l, r *node[K, V]) *node[K, V] {
 	}
 	return join(k, v, l, r)
 }
+
+// pair is an entry as it is encoded: a list of two.
+type pair[K, V any] struct {
+	Key   K
+	Value V
+}
+
+func (p pair[K, V]) MarshalJSON() ([]byte, error) { return json.Marshal([2]any{p.Key, p.Value}) }
+
+func (p *pair[K, V]) UnmarshalJSON(data []byte) error {
+	var raw [2]json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw[0], &p.Key); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw[1], &p.Value)
+}
+
+// MarshalJSON encodes the entries as a list of [key, value], in key order, so that equal contents give equal bytes.
+func (m Map[K, V]) MarshalJSON() ([]byte, error) {
+	out := make([]pair[K, V], 0, m.Len())
+	for k, v := range m.All() {
+		out = append(out, pair[K, V]{k, v})
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote. Keys out of order, or twice, are an error.
+func (m *Map[K, V]) UnmarshalJSON(data []byte) error {
+	var in []pair[K, V]
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	var out Map[K, V]
+	for n, p := range in {
+		if n > 0 && in[n-1].Key.Compare(p.Key) >= 0 {
+			return fmt.Errorf("entry %d of %d is out of order", n, len(in))
+		}
+		out = out.Set(p.Key, p.Value)
+	}
+	*m = out
+	return nil
+}
+
+// IsZero reports whether m is empty: for encoders that leave empty things out.
+func (m Map[K, V]) IsZero() bool { return m.root == nil }
+
+// Name is a key made of a string.
+type Name string
+
+// Compare orders names by their bytes.
+func (n Name) Compare(o Name) int { return strings.Compare(string(n), string(o)) }

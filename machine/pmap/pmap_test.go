@@ -2,6 +2,7 @@ package pmap
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"math/bits"
 	"slices"
@@ -73,4 +74,38 @@ func depth(n *node[number, int]) int {
 		return 0
 	}
 	return 1 + max(depth(n.left), depth(n.right))
+}
+
+func TestR22_a_map_comes_back_from_its_encoding_whatever_its_shape(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var m, other Map[Name, int]
+		keys := rapid.SliceOfDistinct(rapid.StringN(0, 4, 8), func(s string) string { return s }).Draw(t, "keys")
+		for n, k := range keys {
+			m = m.Set(Name(k), n)
+		}
+		for n, k := range slices.Backward(keys) {
+			other = other.Set(Name(k), n)
+		}
+		data, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same, err := json.Marshal(other); err != nil || string(same) != string(data) {
+			t.Fatalf("%s and %s, %v", data, same, err)
+		}
+		var back Map[Name, int]
+		if err := json.Unmarshal(data, &back); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := json.Marshal(back); err != nil || string(again) != string(data) {
+			t.Fatalf("%s came back as %s, %v", data, again, err)
+		}
+	})
+	for _, bad := range []string{`[["b",1],["a",2]]`, `[["a",1],["a",2]]`, `{}`, `[["a"]]`, `[[1,1]]`} {
+		var m Map[Name, int]
+		if err := json.Unmarshal([]byte(bad), &m); err == nil {
+			t.Errorf("%s was read as a map of %d", bad, m.Len())
+		}
+	}
 }
