@@ -7,5 +7,8 @@
 //	r, err := rt.Plane().Submit(ctx, control.Submit{Session: s.ID, Content: transcript.TextBlocks("what is in this folder?")})
 //	out, err := rt.Plane().Wait(ctx, s.ID, r.Input)
 //
+// Runtime.Ask is the three of them in one, for programs that have one question. A loop of one's own takes the place of our agent as
+// Config.Executor.
+//
 // An input is durable once Submit has returned. If the process dies, the next one that opens the session finishes the run.
 package meerkat

@@ -97,6 +97,8 @@ cd "$top" || exit 1
 try 0 'go run ./cmd/rkat run --model offline "what is in this folder?"'
 says README.md
 try 0 'go run ./cmd/rkat demo'
+try 0 'go run ./examples/embed'
+says README.md
 
 if [ "$failures" -gt 0 ]; then
   printf 'smoke: %d failures\n' "$failures"
