@@ -31,7 +31,7 @@ func join(lists ...[]string) []string { return slices.Concat(lists...) }
 
 // Names used in the table.
 var (
-	vocabulary = []string{"id", "fault", "transcript", "event", "run", "identity"}
+	vocabulary = []string{"id", "fault", "transcript", "event", "run", "identity", "scope"}
 	core       = []string{"machine", "machine/*"}
 	pure       = []string{"machine/fsm", "machine/pmap"}
 )
@@ -54,6 +54,7 @@ var layers = []layer{
 	{pkg: "id", band: words, vendors: []string{"github.com/google/uuid"}, why: whyWord},
 	{pkg: "fault", band: words, why: whyWord},
 	{pkg: "identity", band: words, may: []string{"id", "fault"}, why: whyWord},
+	{pkg: "scope", band: words, may: []string{"id", "fault"}, why: whyWord},
 	{pkg: "transcript", band: words, may: []string{"id", "fault"}, why: whyWord},
 	{pkg: "run", band: words, may: []string{"id", "fault", "transcript"}, why: whyWord},
 	{pkg: "event", band: words, may: []string{"id", "fault", "transcript", "run"}, why: whyWord},
@@ -63,7 +64,7 @@ var layers = []layer{
 	{pkg: "machine/fsm/fsmtest", band: decide, may: []string{"machine/fsm"}, why: whySuite},
 	{pkg: "machine", band: decide, may: join(vocabulary, []string{"machine/*"}),
 		why: "the authority decides from its state and the event alone: it knows words, and no store, executor or reader"},
-	{pkg: "machine/*", band: decide, may: join(pure, []string{"id", "transcript", "run", "identity"}), why: whyRegion},
+	{pkg: "machine/*", band: decide, may: join(pure, []string{"id", "transcript", "run", "identity", "scope"}), why: whyRegion},
 
 	{pkg: "store", band: promise, may: vocabulary, why: whyContract},
 	{pkg: "store/storetest", band: promise, may: join(vocabulary, []string{"store"}), why: whySuite},
