@@ -68,6 +68,7 @@ func say(s id.Session, text string) control.Submit {
 	return control.Submit{Session: s, Content: transcript.TextBlocks(text)}
 }
 
+// Scenario: S63, S64
 func Test_a_turn_is_submitted_waited_for_and_read_back(t *testing.T) {
 	t.Parallel()
 	p := open(t, echo{})
@@ -276,6 +277,7 @@ func Test_live_events_complete_with_their_texts_follow_what_was_replayed(t *test
 	}
 }
 
+// Scenario: S64
 func Test_an_interrupt_ends_the_run_and_the_session_can_go_on(t *testing.T) { // R40, R41
 	t.Parallel()
 	gate := make(chan struct{})

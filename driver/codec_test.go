@@ -149,6 +149,7 @@ func eventful(t testing.TB) (*world, []id.Run) {
 }
 
 // What was once stored is readable for ever. A file here is never changed: a new format gets a file of its own.
+// Scenario: S133
 func TestR29_every_format_that_was_ever_written_is_read(t *testing.T) {
 	t.Parallel()
 	const file = "testdata/formats/1.json"
@@ -331,6 +332,7 @@ func anything(t *rapid.T, s machine.State, n int) machine.Event {
 
 // A state that was stored and loaded is the state: the same to look at, the same bytes when it is stored again, and it decides the
 // same.
+// Scenario: S143
 func TestR22_the_stored_form_is_canonical_and_a_loaded_state_decides_as_the_original(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -104,6 +104,7 @@ func TestR18_a_refusal_leaves_the_rest_of_the_group(t *testing.T) {
 	}
 }
 
+// Scenario: S50
 func TestR21_what_changes_nothing_writes_nothing(t *testing.T) {
 	t.Parallel()
 	w := registered(t)
@@ -120,6 +121,7 @@ func TestR21_what_changes_nothing_writes_nothing(t *testing.T) {
 	}
 }
 
+// Scenario: S49, S51
 func TestR06_an_ended_input_is_known_by_id_and_by_key(t *testing.T) {
 	t.Parallel()
 	w := registered(t)
@@ -478,6 +480,7 @@ func TestA_session_without_commits_opens_as_not_registered(t *testing.T) {
 	}
 }
 
+// Scenario: S91
 func TestReceipts_say_what_went_in_at_which_boundary(t *testing.T) {
 	t.Parallel()
 	w := registered(t)

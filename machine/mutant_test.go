@@ -52,6 +52,7 @@ func behaves() (err error) {
 
 // The tables are swapped for faulty ones, so this test may not run beside others: it does not call t.Parallel, and those that do
 // wait until it is over.
+// Scenario: M6
 func TestR17_a_fault_in_any_rule_of_any_region_is_noticed(t *testing.T) {
 	if err := behaves(); err != nil {
 		t.Fatalf("without a fault: %v", err)

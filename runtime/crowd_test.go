@@ -70,6 +70,7 @@ func answer(ctx context.Context, d run.Directive, b executor.Bindings, dice int)
 
 // Hundreds of callers say anything to the same few sessions while the store fails now and then. Nobody may hang: in a bubble that is
 // noticed at once. What is left is in order.
+// Scenario: S62
 func TestR31_R45_a_crowd_at_the_same_sessions(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -26,6 +26,7 @@ var lost = map[string]func() error{
 	"ends goroutine": func() error { goruntime.Goexit(); return nil },
 }
 
+// Scenario: S27
 func TestR04_R35_an_executor_that_is_lost_in_the_middle_of_calls(t *testing.T) {
 	t.Parallel()
 	for name, leave := range lost {
@@ -89,6 +90,7 @@ func TestR04_a_run_that_kills_every_executor_ends(t *testing.T) {
 	}
 }
 
+// Scenario: S101
 func TestAn_executor_that_hangs_delays_the_next_run_by_the_grace_time(t *testing.T) {
 	bubble(t, func(w *world) {
 		free := make(chan struct{})
@@ -123,6 +125,7 @@ func TestAn_executor_that_hangs_delays_the_next_run_by_the_grace_time(t *testing
 	})
 }
 
+// Scenario: S100
 func TestR45_an_executor_may_call_the_host_from_inside(t *testing.T) {
 	bubble(t, func(w *world) {
 		var p *place
@@ -218,6 +221,7 @@ func TestR40_an_interrupt_beats_a_reply_that_waits_beside_it_and_results_are_kep
 	})
 }
 
+// Scenario: S24, S25
 func TestAn_executor_is_attached_once_and_the_one_that_was_attached_is_used(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(func(c *runtime.Config) { c.Executor = nil })
@@ -284,6 +288,7 @@ func TestA_whole_executor_reports_its_run_once(t *testing.T) {
 	})
 }
 
+// Scenario: S141
 func TestR35_a_whole_executor_that_fails_half_way(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -13,6 +13,7 @@ import (
 )
 
 // What is asked of a session is answered the same whether it is live here or at rest.
+// Scenario: S133, S142
 func TestQueries_answer_for_sessions_live_and_at_rest(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)

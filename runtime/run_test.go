@@ -15,6 +15,7 @@ import (
 	"github.com/meerkat-go/meerkat/runtime"
 )
 
+// Scenario: S34
 func TestR32_a_run_without_tools_ends_with_one_event(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -147,6 +148,7 @@ func TestR39_a_failed_attempt_leaves_nothing_in_the_transcript(t *testing.T) {
 	})
 }
 
+// Scenario: S90
 func TestR38_a_steer_is_part_of_the_run_from_its_next_boundary(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -186,6 +188,7 @@ func TestR38_a_steer_that_comes_too_late_begins_the_next_run(t *testing.T) {
 	})
 }
 
+// Scenario: S48, S49
 func TestR33_the_same_id_or_key_is_one_input(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -244,6 +247,7 @@ func TestR33_the_same_input_submitted_by_many_at_once_is_one(t *testing.T) {
 	})
 }
 
+// Scenario: S61, S130
 func TestR24_an_acknowledged_input_survives_the_process(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(func(c *runtime.Config) { c.Executor = nil })
@@ -333,6 +337,7 @@ func TestR44_a_session_at_rest_has_no_goroutine(t *testing.T) {
 	})
 }
 
+// Scenario: S35, S66, S88
 func TestR30_inputs_run_one_after_another_in_the_order_they_came(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)

@@ -36,6 +36,7 @@ func (w *world) pending(ch <-chan error) {
 	}
 }
 
+// Scenario: S101
 func TestR40_an_interrupt_is_the_end_whatever_still_runs(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -63,6 +64,7 @@ func TestR40_an_interrupt_is_the_end_whatever_still_runs(t *testing.T) {
 	})
 }
 
+// Scenario: S97, S101, S102
 func TestR41_an_interrupt_and_a_cancel_name_their_run(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -83,6 +85,7 @@ func TestR41_an_interrupt_and_a_cancel_name_their_run(t *testing.T) {
 	})
 }
 
+// Scenario: S98, S99
 func TestR42_a_cancel_at_the_boundary_is_written_once_and_dies_with_its_run(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -109,6 +112,7 @@ func TestR42_a_cancel_at_the_boundary_is_written_once_and_dies_with_its_run(t *t
 	})
 }
 
+// Scenario: S58, S104, S105
 func TestR43_a_stop_waits_for_the_run_and_abandons_what_waits(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -187,6 +191,7 @@ func TestR43_a_stop_ends_when_the_session_is_revived_meanwhile(t *testing.T) {
 	})
 }
 
+// Scenario: S103
 func TestR43_stop_and_revival_in_one_batch(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(func(c *runtime.Config) { c.Executor = nil })
@@ -205,6 +210,7 @@ func TestR43_stop_and_revival_in_one_batch(t *testing.T) {
 	})
 }
 
+// Scenario: S106
 func TestR43_a_stop_that_cannot_be_written_says_so_and_is_not_done(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -246,6 +252,7 @@ func TestA_stop_whose_caller_leaves_goes_on(t *testing.T) {
 	})
 }
 
+// Scenario: S130
 func TestClosing_leaves_a_run_unfinished_for_the_next_process(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)

@@ -21,6 +21,7 @@ import (
 
 var full = storetest.Fault{Fail: store.ErrFull}
 
+// Scenario: S59
 func TestA_full_disk_is_told_at_once_and_nothing_is_half_written(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
@@ -253,6 +254,7 @@ func TestR25_a_lost_executor_counts_once_though_its_commit_is_unknown(t *testing
 
 // What is lost with an executor is decided before anything is handed out again, also when that decision cannot be written at first
 // and other mail can.
+// Scenario: S136
 func TestR04_R35_a_decision_that_could_not_be_written_goes_before_what_comes_later(t *testing.T) {
 	bubble(t, func(w *world) {
 		var applied atomic.Int64

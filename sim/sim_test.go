@@ -69,6 +69,7 @@ func everywhere(t *testing.T, seed uint64, histories *int) {
 }
 
 // All that the oracle watches holds: R01, R04, R08, R14, R18, R24, R25, R26, R28, R29, R31, R32, R33, R34, R35, R36, R37, R43, R51.
+// Scenario: S61, S92, S95, S130, S131, S141
 func TestEvery_rule_holds_whatever_happens(t *testing.T) {
 	histories := 0
 	switch {
@@ -111,6 +112,7 @@ func TestReplay(t *testing.T) {
 }
 
 // A history that cannot be played again is of no use to whoever has to mend it.
+// Scenario: M3
 func TestA_seed_plays_the_same_history_again(t *testing.T) {
 	for n := range uint64(60) {
 		plan := sim.Draw(n+1, n, 20, 20, int(n%3))

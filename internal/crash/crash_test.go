@@ -176,6 +176,7 @@ func (w *world) requests() []int {
 
 // A run survives kills at any moment: the same turn is finished, no committed reply is bought again (R34), no call that is not
 // declared repeatable is run twice (R35), and the conversation is well formed (R37).
+// Scenario: S131, S141
 func Test_a_killed_run_is_finished_with_nothing_lost_and_nothing_done_twice(t *testing.T) {
 	t.Parallel()
 	if built == "" {

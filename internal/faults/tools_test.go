@@ -20,6 +20,7 @@ func first(calls string) string {
 
 // A call that cannot be made is answered with what is wrong, and the model mends it: nothing is run, and nothing outside the workspace
 // is touched (R49).
+// Scenario: V24
 func Test_R48_a_wrong_tool_call_is_told_to_the_model_which_mends_it(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -8,6 +8,7 @@ import (
 	"github.com/meerkat-go/meerkat/store/storetest"
 )
 
+// Scenario: S138
 func TestMemory_keeps_the_contract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New() })

@@ -35,6 +35,7 @@ func mustOpen(t testing.TB, o Options) *Store {
 	return s
 }
 
+// Scenario: S138
 func TestSQLite_keeps_the_contract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.Store { return reopen(t)(t) })

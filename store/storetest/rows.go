@@ -133,6 +133,7 @@ func rows(t *testing.T, open func(t *testing.T) store.Store) {
 	})
 }
 
+// Scenario: S139
 func reading(t *testing.T, open func(t *testing.T) store.Store) {
 	scenario(t, open, "messages are read by a range, in order, whatever the order they came in", func(w world) {
 		l := w.take(claim("s", "a"))
