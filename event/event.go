@@ -44,8 +44,9 @@ type (
 	// InputEnded: an input reached its terminal state.
 	InputEnded struct {
 		Input   id.Input `json:"input_id"`
-		Outcome string   `json:"outcome"` // consumed, abandoned
+		Outcome string   `json:"outcome"` // consumed, abandoned, superseded, coalesced
 		Reason  string   `json:"reason,omitempty"`
+		By      id.Input `json:"by,omitempty"` // superseded, coalesced: the input that took its place
 	}
 	// RunStarted: inputs are on their way. Prompt is their text.
 	RunStarted struct {
@@ -135,6 +136,33 @@ type (
 	SessionStopped struct {
 		Reason string `json:"reason"`
 	}
+	// SessionRevived: a stopped session takes input again, or an unregistered one is registered again.
+	SessionRevived struct{}
+	// SessionUnregistered: nobody serves the session until it is registered again. What waits goes on waiting.
+	SessionUnregistered struct{}
+	// SessionRetired: the session takes no more input; what it has is carried out.
+	SessionRetired struct {
+		Pending int `json:"pending"` // inputs that are still to be carried out
+	}
+	// SessionArchived: the session is a record.
+	SessionArchived struct{}
+	// SessionReset: what waited was given up, and the session begins anew.
+	SessionReset struct {
+		Abandoned int `json:"abandoned"`
+	}
+	// SessionRecycled: the session takes input again and keeps what waits.
+	SessionRecycled struct {
+		Transferred int `json:"transferred"`
+	}
+	// SessionDestroyed: the session has ended for ever.
+	SessionDestroyed struct {
+		Abandoned int `json:"abandoned"`
+	}
+	// Published: somebody outside had something to tell the session's readers.
+	Published struct {
+		Kind string          `json:"kind"`
+		Body json.RawMessage `json:"body,omitempty"`
+	}
 	// StoreFailing: the store refuses to keep something that must not be dropped, and it is tried again for up to Patience. Told once
 	// until something is kept again. Not durable.
 	StoreFailing struct {
@@ -167,6 +195,14 @@ func (TurnCompleted) Type() string          { return "turn_completed" }
 func (RunCompleted) Type() string           { return "run_completed" }
 func (RunFailed) Type() string              { return "run_failed" }
 func (SessionStopped) Type() string         { return "session_stopped" }
+func (SessionRevived) Type() string         { return "session_revived" }
+func (SessionUnregistered) Type() string    { return "session_unregistered" }
+func (SessionRetired) Type() string         { return "session_retired" }
+func (SessionArchived) Type() string        { return "session_archived" }
+func (SessionReset) Type() string           { return "session_reset" }
+func (SessionRecycled) Type() string        { return "session_recycled" }
+func (SessionDestroyed) Type() string       { return "session_destroyed" }
+func (Published) Type() string              { return "published" }
 func (StoreFailing) Type() string           { return "store_failing" }
 func (Gap) Type() string                    { return "stream_truncated" }
 
@@ -189,5 +225,13 @@ func (TurnCompleted) payload()          {}
 func (RunCompleted) payload()           {}
 func (RunFailed) payload()              {}
 func (SessionStopped) payload()         {}
+func (SessionRevived) payload()         {}
+func (SessionUnregistered) payload()    {}
+func (SessionRetired) payload()         {}
+func (SessionArchived) payload()        {}
+func (SessionReset) payload()           {}
+func (SessionRecycled) payload()        {}
+func (SessionDestroyed) payload()       {}
+func (Published) payload()              {}
 func (StoreFailing) payload()           {}
 func (Gap) payload()                    {}

@@ -24,6 +24,10 @@ type Input string
 // Run names one accepted batch of inputs on its way to a terminal. Derived, never minted.
 type Run string
 
+// Epoch names one registration of a session: new when it is made and when it is registered again after it was unregistered. It outlives
+// crashes and takeovers. Derived.
+type Epoch string
+
 // Call names one tool call, as the model (or the adapter, if the model gives none) called it. It is the idempotency key that a
 // tool is given.
 type Call string

@@ -4,76 +4,12 @@ import (
 	"strings"
 
 	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
 )
-
-// Names of guards that callers tell apart.
-const (
-	GuardExists   = "session does not exist yet"
-	GuardIdle     = "nothing is running or waiting"
-	GuardPending  = "the transcript waits for a reply"
-	GuardContent  = "there is content"
-	GuardPlace    = "session is not bound elsewhere"
-	GuardAttached = "no executor is attached"
-	GuardCurrent  = "run is the current one"
-	GuardRunning  = "a run is bound"
-	GuardStopping = lifecycle.GuardNotStopping
-)
-
-func (b *step) register(ev Register) error {
-	fresh := b.s.Lifecycle.Phase == lifecycle.Unregistered
-	if !fresh && ev.Profile != nil {
-		return b.refuse("register", GuardExists)
-	}
-	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Register}); err != nil {
-		return err
-	}
-	if !fresh {
-		return b.startNext()
-	}
-	b.s.Created = b.at
-	told := event.SessionRegistered{}
-	if ev.Profile != nil {
-		p := *ev.Profile
-		b.s.Profile, b.c.Profile = &p, true
-		told.Model, told.Workspace = p.Model, p.Workspace
-	}
-	if ev.System != "" {
-		b.add(transcript.System{Text: ev.System})
-	}
-	b.tell(told, transcript.Position{})
-	return nil
-}
-
-func (b *step) bind(ev Bind) error {
-	if b.s.Lifecycle.Phase == lifecycle.Unregistered || b.s.Lifecycle.Phase == lifecycle.Stopped {
-		return b.refuse("bind", "session is idle or running")
-	}
-	if have := b.s.Transient.Placement; have != (Placement{}) && have != ev.Placement {
-		return b.refuse("bind", GuardPlace)
-	}
-	b.s.Transient.Placement = ev.Placement
-	return nil
-}
-
-func (b *step) attach(ev Attach) error {
-	if b.s.Attached() {
-		return b.refuse("attach", GuardAttached)
-	}
-	if b.s.Lifecycle.Phase == lifecycle.Unregistered {
-		return b.refuse("attach", "session is registered")
-	}
-	b.s.Transient.Attachment = ev.Attachment
-	return b.startNext()
-}
-
-func (b *step) detach(ev Detach) {
-	if b.s.Transient.Attachment.ID == ev.ID {
-		b.s.Transient.Attachment = Attachment{}
-	}
-}
 
 func (b *step) submit(ev Submit) error {
 	if ev.Key == "" {
@@ -90,9 +26,9 @@ func (b *step) submit(ev Submit) error {
 	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Admit}); err != nil {
 		return err
 	}
-	idle := b.s.Lifecycle.Phase == lifecycle.Idle && b.s.Inbox.Len() == 0
+	ev.RequireIdle = ev.RequireIdle || ev.Continue || ev.Caller
 	switch {
-	case (ev.RequireIdle || ev.Continue) && !idle:
+	case ev.RequireIdle && !b.idle():
 		return b.refuse("submit", GuardIdle)
 	case ev.Continue && b.s.Tail != TailPending:
 		return b.refuse("submit", GuardPending)
@@ -112,12 +48,39 @@ func (b *step) submit(ev Submit) error {
 	}
 	b.tell(event.InputAccepted{Input: ev.ID, Lane: ev.Lane.String()}, transcript.Position{})
 	b.c.Verdict = Verdict{Input: ev.ID}
-	if err := b.startNext(); err != nil {
+	if ev.Caller {
+		if err := b.begin([]inbox.Item{b.waiting(ev.ID)}, run.Whole, run.Once, true); err != nil {
+			return err
+		}
+	} else if err := b.startNext(); err != nil {
 		return err
 	}
 	if i, ok := b.s.Inbox.Find(ev.ID, ev.Key); ok {
 		b.c.Verdict.Run = i.Run
 	}
+	return nil
+}
+
+// idle reports whether nothing runs and nothing waits.
+func (b *step) idle() bool { return b.s.Lifecycle.Phase == lifecycle.Idle && b.s.Inbox.Len() == 0 }
+
+func (b *step) waiting(in id.Input) inbox.Item {
+	i, _ := b.s.Inbox.Find(in, "")
+	return i
+}
+
+// serve begins a run without inputs that whoever asked for it carries out.
+func (b *step) serve() error {
+	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Admit}); err != nil {
+		return err
+	}
+	if !b.idle() {
+		return b.refuse("serve", GuardIdle)
+	}
+	if err := b.begin(nil, run.Whole, run.Once, true); err != nil {
+		return err
+	}
+	b.c.Verdict.Run = b.s.Lifecycle.Run
 	return nil
 }
 

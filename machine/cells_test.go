@@ -14,7 +14,7 @@ import (
 // The cells of each region, driven through variants that tell all its guards apart.
 
 func lifecycleCells() (string, error) {
-	states := []lifecycle.State{{Run: "r1"}, {Run: "r1", Stopping: true}}
+	states := []lifecycle.State{{Run: "r1"}, {Run: "r1", Stopping: true}, {Run: "r1", Retiring: true}, {Away: true}, {Archived: true}}
 	events := []lifecycle.Event{{Run: "r1"}, {Run: "r2"}, {}}
 	return fsmtest.Cells(lifecycle.Table, states, events, func(e lifecycle.Event, k lifecycle.Kind) lifecycle.Event { e.Kind = k; return e })
 }
@@ -30,7 +30,8 @@ func operationCells() (string, error) {
 	for _, attempt := range []int{1, operation.MaxAttempts} {
 		states = append(states, operation.State{Attempt: attempt}, operation.State{Attempt: attempt, Repeatable: true})
 	}
-	events := []operation.Event{{}, {IsError: true}, {Repeatable: true}}
+	states = append(states, operation.State{For: operation.Approval}, operation.State{For: operation.Callback}, operation.State{Yields: true})
+	events := []operation.Event{{}, {IsError: true}, {Repeatable: true}, {For: operation.Approval}, {For: operation.Callback}}
 	return fsmtest.Cells(operation.Table, states, events, func(e operation.Event, k operation.Kind) operation.Event { e.Kind = k; return e })
 }
 

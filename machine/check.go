@@ -37,11 +37,22 @@ func (f *findings) lifecycle(s State) {
 	l := s.Lifecycle
 	f.want((l.Phase == lifecycle.Running) == (l.Run != ""), "R30", "phase %s with run %q", l.Phase, l.Run)
 	f.want(!l.Stopping || l.Phase == lifecycle.Running, "R43", "stopping in phase %s", l.Phase)
+	f.want(!l.Retiring || l.Phase == lifecycle.Running, "R54", "retiring in phase %s", l.Phase)
+	f.want(!l.Archived || l.Phase == lifecycle.Retired || l.Phase == lifecycle.Destroyed, "R54", "archived in phase %s", l.Phase)
 	f.want(l.Reason == "" || l.Stopping || l.Phase == lifecycle.Stopped, "R43", "a reason to stop in phase %s", l.Phase)
-	if l.Phase == lifecycle.Stopped || l.Phase == lifecycle.Unregistered {
-		f.want(s.Inbox.Len() == 0, "R43", "%d inputs live in phase %s", s.Inbox.Len(), l.Phase)
-		f.want(s.Transient.Placement == Placement{}, "R43", "placed in phase %s", l.Phase)
+	f.want(!l.Away || s.Transient == Transient{}, "R57", "unregistered, and wired to %+v", s.Transient)
+	f.want(!s.Transient.Draining || l.Phase != lifecycle.Unregistered && l.Phase != lifecycle.Destroyed, "R57", "draining in phase %s", l.Phase)
+	rule := "R43"
+	switch l.Phase {
+	case lifecycle.Destroyed:
+		rule = "R55"
+		f.want(s.Transient == Transient{}, "R55", "destroyed, and wired to %+v", s.Transient)
+	case lifecycle.Stopped, lifecycle.Unregistered:
+	case lifecycle.Idle, lifecycle.Running, lifecycle.Retired:
+		return
 	}
+	f.want(s.Inbox.Len() == 0, rule, "%d inputs live in phase %s", s.Inbox.Len(), l.Phase)
+	f.want(s.Transient.Placement == Placement{}, rule, "placed in phase %s", l.Phase)
 }
 
 func (f *findings) turn(s State) {
@@ -57,7 +68,9 @@ func (f *findings) turn(s State) {
 	replying := t.Phase == turn.CallingLlm || t.Phase == turn.ErrorRecovery
 	f.want(t.Round <= limit && !(replying && t.Round == limit), "R51", "round %d of at most %d in phase %s", t.Round, limit, t.Phase)
 	switch t.Phase {
-	case turn.CallingLlm, turn.ErrorRecovery, turn.ApplyingPrimitive:
+	case turn.ApplyingPrimitive:
+		f.want(s.Tail == TailPending || s.served(), "R37", "phase %s, and the transcript waits for no reply", t.Phase)
+	case turn.CallingLlm, turn.ErrorRecovery:
 		f.want(s.Tail == TailPending, "R37", "phase %s, and the transcript waits for no reply", t.Phase)
 	case turn.WaitingForOps:
 		f.want(s.Tail == TailReply, "R37", "calls are out, and the transcript does not end with a reply")
@@ -67,11 +80,11 @@ func (f *findings) turn(s State) {
 
 // ledger: what is open belongs to the bound run and is what its phase waits for (R51). An active run waits for something.
 func (f *findings) ledger(s State) {
-	var open [run.ApplyRun + 1]int
+	var open [run.Deliver + 1]int
 	for key, d := range s.Open.All() {
 		open[d.Kind]++
 		f.want(key == d.ID && d.ID.Version <= s.Version, "R20", "entry %s has id %s at version %d", key, d.ID, s.Version)
-		f.want(d.Run == s.Lifecycle.Run, "R36", "entry %s of run %q is open while %q is bound", key, d.Run, s.Lifecycle.Run)
+		f.want(d.Run == s.Lifecycle.Run || d.Kind == run.Deliver && d.Run == "", "R36", "entry %s of run %q is open while %q is bound", key, d.Run, s.Lifecycle.Run)
 		f.want(d.Attempt >= 1, "R04", "entry %s has attempt %d", key, d.Attempt)
 		switch d.Kind {
 		case run.CallModel:
@@ -83,11 +96,14 @@ func (f *findings) ledger(s State) {
 			f.want(d.At.Message == s.Message, "R07", "call %s has place %v, reserved is message %d", key, d.At, s.Message)
 			f.attempts(d)
 		case run.ApplyRun:
-			f.want(d.Upto == s.Message+1, "R08", "entry %s is pinned to %d, the transcript ends before %d", key, d.Upto, s.Message+1)
+			f.want(d.Upto <= s.Message+1, "R08", "entry %s is pinned to %d, the transcript ends before %d", key, d.Upto, s.Message+1)
 			f.attempts(d)
+		case run.Deliver:
+			f.want(d.Signal.Runtime != "" && d.Signal.Kind != "", "R59", "entry %s tells %+v", key, d.Signal)
 		}
 	}
-	var due [run.ApplyRun + 1]int
+	var due [run.Deliver + 1]int
+	due[run.Deliver] = open[run.Deliver]
 	switch s.Turn.Phase {
 	case turn.ApplyingPrimitive:
 		due[run.ApplyRun] = 1
@@ -128,7 +144,9 @@ func (f *findings) round(s State) {
 		}
 	}
 	for _, d := range s.Open.All() {
-		note(d.At.Ordinal, "out")
+		if d.Kind == run.RunTool {
+			note(d.At.Ordinal, "out")
+		}
 	}
 	for i, h := range s.Held {
 		note(h.Ordinal, "held")
@@ -158,9 +176,10 @@ func (f *findings) inbox(s State) {
 			f.want(false, "R31", "input %s is live and %s", i.ID, i.Phase)
 		}
 	}
-	f.want((staged > 0) == (s.Lifecycle.Run != ""), "R31", "%d inputs staged, run %q bound", staged, s.Lifecycle.Run)
+	f.want((staged > 0) == (s.Lifecycle.Run != "" && !s.served()), "R31", "%d inputs staged, run %q bound", staged, s.Lifecycle.Run)
 	f.want(!alone || staged == 1, "R31", "a continuation shares its run with %d inputs", staged-1)
-	if s.Lifecycle.Phase == lifecycle.Idle && s.Attached() {
+	idle := s.Lifecycle.Phase == lifecycle.Idle || s.Lifecycle.Phase == lifecycle.Retired
+	if idle && s.Attached() && !s.Transient.Draining {
 		f.want(s.Inbox.Len() == 0, "R51", "%d inputs wait while an executor is idle", s.Inbox.Len())
 	}
 }

@@ -19,7 +19,8 @@ import (
 func shape(w *world) string {
 	s := w.s
 	var b strings.Builder
-	fmt.Fprint(&b, s.Lifecycle.Phase, s.Lifecycle.Stopping, s.Attached(), s.Transient.Attachment.Grain, s.Tail, s.Told, " ")
+	l := s.Lifecycle
+	fmt.Fprint(&b, l.Phase, l.Stopping, l.Retiring, l.Away, l.Archived, s.Transient.Draining, s.Transient.Placement.Runtime, s.Attached(), s.Transient.Attachment.Grain, s.Tail, s.Told, " ")
 	t := s.Turn
 	if s.Lifecycle.Phase == lifecycle.Running {
 		fmt.Fprint(&b, t.Phase, t.Round, t.Attempt, t.Pending, t.Cancel, t.Resumes, " ")
@@ -31,7 +32,7 @@ func shape(w *world) string {
 		fmt.Fprint(&b, i.ID, i.Phase, i.Lane, i.Continue, i.Seq > 0, " ")
 	}
 	for _, d := range s.Open.All() {
-		fmt.Fprint(&b, d.Kind, d.Class, d.Attempt, d.At.Ordinal, " ")
+		fmt.Fprint(&b, d.Kind, d.Class, d.Attempt, d.At.Ordinal, d.Caller, d.Signal.Kind, " ")
 	}
 	// What ended is in no state; a driver looks it up.
 	for _, in := range w.accepted {
@@ -76,13 +77,46 @@ func TestR51_every_reachable_state_of_a_small_world_keeps_the_rules_and_comes_to
 	for name, grain := range map[string]run.Grain{"step by step": run.Fine, "whole runs": run.Whole} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			explore(t, grain)
+			explore(t, func(w *world) []machine.Event { return moves(w, grain) })
 		})
 	}
+	t.Run("the life of a session", func(t *testing.T) {
+		t.Parallel()
+		explore(t, lives)
+	})
 }
 
-func explore(t *testing.T, grain run.Grain) {
-	most := 25_000
+// lives are the events that make and end sessions, with just enough work to be in the way: two inputs, a run by the caller,
+// crashes, a place.
+func lives(w *world) []machine.Event {
+	place := machine.Placement{Runtime: "east", Fence: 1}
+	out := []machine.Event{machine.Opened{}, machine.Opened{Attachment: machine.Attachment{ID: 2}}, machine.Register{},
+		machine.Unbind{Placement: place}, machine.Attach{Attachment: machine.Attachment{ID: 1}}, machine.Detach{ID: 1}, machine.Drain{},
+		machine.Drain{Over: true}, machine.Unregister{}, machine.Stop{}, machine.Retire{}, machine.AbandonRetired{}, machine.Archive{},
+		machine.Reset{}, machine.Recycle{}, machine.Recover{}, machine.Destroy{}, machine.Serve{}}
+	if _, d, some := w.s.Open.First(); !some || d.Kind != run.Deliver {
+		out = append(out, machine.Bind{Placement: place}) // signals that nobody takes would add up for ever
+	}
+	for _, name := range []string{"i", "j", "k"} {
+		in := input(name)
+		in.Prior, in.Caller = w.prior(in.ID, ""), name == "j"
+		out = append(out, in)
+	}
+	if r := w.s.Run(); r != "" {
+		out = append(out, machine.Interrupt{Run: r}, machine.CancelAfterBoundary{Run: r}, machine.ExecutorLost{Run: r})
+	}
+	for _, d := range w.s.Open.All() {
+		out = append(out, machine.Reported{Report: answer(d)})
+		if d.Kind == run.ApplyRun {
+			out = append(out, machine.Reported{Report: run.RunRefused{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Message: "no"}}},
+				machine.Reported{Report: run.BoundaryReached{ID: d.ID}})
+		}
+	}
+	return out
+}
+
+func explore(t *testing.T, moves func(*world) []machine.Event) {
+	most := 60_000
 	if testing.Short() {
 		most = 2_000
 	}
@@ -102,7 +136,7 @@ func explore(t *testing.T, grain run.Grain) {
 		p := next[0]
 		next = next[1:]
 		deepest = max(deepest, len(p.way))
-		for _, ev := range moves(p.w, grain) {
+		for _, ev := range moves(p.w) {
 			w := p.w.clone()
 			way := append(slices.Clip(p.way), fmt.Sprintf("%T%+v", ev, ev))
 			_, refusal, breach := w.tell(ev)
@@ -138,7 +172,7 @@ func explore(t *testing.T, grain run.Grain) {
 func phasesIn(seen map[string]bool) map[string]bool {
 	out := map[string]bool{}
 	for key := range seen {
-		for _, p := range []lifecycle.Phase{lifecycle.Idle, lifecycle.Running, lifecycle.Stopped} {
+		for _, p := range []lifecycle.Phase{lifecycle.Idle, lifecycle.Running, lifecycle.Stopped, lifecycle.Retired, lifecycle.Destroyed} {
 			if strings.HasPrefix(key, p.String()) {
 				out[p.String()] = true
 			}

@@ -50,17 +50,6 @@ func (b *step) cancelAfterBoundary(ev CancelAfterBoundary) error {
 	return nil
 }
 
-func (b *step) stop(ev Stop) error {
-	was := b.s.Lifecycle.Phase
-	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Stop, Reason: ev.Reason}); err != nil {
-		return err
-	}
-	if was != lifecycle.Stopped && b.s.Lifecycle.Phase == lifecycle.Stopped {
-		return b.settleStopped()
-	}
-	return nil
-}
-
 // executorLost decides about every entry that had been handed out, before any is handed out again: what may be repeated is
 // counted and issued again, what may not is closed as unknown.
 func (b *step) executorLost(ev ExecutorLost) error {
@@ -78,6 +67,9 @@ func (b *step) executorLost(ev ExecutorLost) error {
 		if ev.Given != nil && !ev.Given[d.ID] {
 			continue
 		}
+		if d.Caller && ev.Given != nil {
+			continue // no executor had it
+		}
 		switch d.Kind {
 		case run.CallModel:
 			b.ask(d) // a retry that waits goes on waiting
@@ -92,6 +84,7 @@ func (b *step) executorLost(ev ExecutorLost) error {
 			b.ask(d)
 			told.Reissued++
 			b.tell(event.ToolExecutionStarted{Call: d.Call.ID, Name: d.Call.Name, Attempt: d.Attempt}, transcript.Position{})
+		case run.Deliver: // the host's, and not the executor's
 		case run.ApplyRun:
 			again, err := b.operation(d, operation.Event{Kind: operation.Reissue})
 			if err != nil {

@@ -33,6 +33,9 @@ var classes = []string{"once", "read_only", "idempotent", "unknown", "invalid"}
 
 // event draws an event: mostly one that fits the state, sometimes nonsense.
 func (w *world) event(choose chooser) machine.Event {
+	if choose(8, "life") == 0 {
+		return w.life(choose)
+	}
 	switch choose(16, "event") {
 	case 0:
 		ev := machine.Register{System: strings.Repeat("be brief", choose(2, "system"))}
@@ -75,6 +78,21 @@ func (w *world) event(choose chooser) machine.Event {
 	return machine.Reported{Report: w.report(choose)}
 }
 
+// life draws what is said about the session's life.
+func (w *world) life(choose chooser) machine.Event {
+	place := machine.Placement{Runtime: []string{"east", "west"}[choose(2, "runtime")], Fence: uint64(choose(2, "fence"))}
+	epoch := []id.Epoch{w.s.Lifecycle.Epoch, "older"}[choose(2, "epoch")]
+	all := []machine.Event{machine.Opened{Reason: "the process has ended"}, machine.Opened{Attachment: machine.Attachment{ID: 3}},
+		machine.Bind{Placement: place, Epoch: &epoch}, machine.Unbind{Placement: place}, machine.Drain{}, machine.Drain{Over: true},
+		machine.Unregister{}, machine.Retire{}, machine.AbandonRetired{}, machine.Reset{}, machine.Recycle{}, machine.Recover{},
+		machine.Serve{}, machine.Published{Kind: "note", Body: `{"n":1}`}, machine.Register{}, machine.Attach{Attachment: machine.Attachment{ID: 4}},
+		machine.Handled{Epoch: epoch, Attachment: uint64(choose(3, "executor")), Event: machine.Retire{}}}
+	if choose(6, "for good") == 0 {
+		all = append(all, machine.Destroy{}, machine.Archive{})
+	}
+	return all[choose(len(all), "which")]
+}
+
 func (w *world) someRun(choose chooser) id.Run {
 	if choose(4, "run") > 0 {
 		return w.s.Run()
@@ -84,7 +102,7 @@ func (w *world) someRun(choose chooser) id.Run {
 
 func (w *world) submit(choose chooser) machine.Event {
 	n := choose(6, "input")
-	ev := machine.Submit{ID: id.Input(fmt.Sprintf("i%d", n)), Lane: inbox.Lane(choose(2, "lane")), RequireIdle: choose(6, "idle") == 0,
+	ev := machine.Submit{Caller: choose(12, "caller") == 0, ID: id.Input(fmt.Sprintf("i%d", n)), Lane: inbox.Lane(choose(2, "lane")), RequireIdle: choose(6, "idle") == 0,
 		Continue: choose(4, "continue") == 0}
 	if choose(3, "key") == 0 {
 		ev.Key = fmt.Sprintf("k%d", choose(3, "which key"))
@@ -108,7 +126,7 @@ func (w *world) report(choose chooser) run.Report {
 	}
 	kind := d.Kind
 	if choose(20, "sort") == 0 {
-		kind = run.Kind(1 + choose(3, "kind"))
+		kind = run.Kind(1 + choose(4, "kind"))
 	}
 	switch kind {
 	case run.CallModel:
@@ -126,7 +144,15 @@ func (w *world) report(choose chooser) run.Report {
 		return answer(run.Directive{Kind: run.CallModel, ID: d.ID})
 	case run.RunTool:
 		return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: transcript.TextBlocks("ok"), IsError: choose(4, "error") == 0}}
+	case run.Deliver:
+		return run.Delivered{ID: d.ID}
 	default:
+		switch choose(6, "short") {
+		case 0:
+			return run.BoundaryReached{ID: d.ID}
+		case 1:
+			return run.RunRefused{ID: d.ID, Attempt: max(d.Attempt-choose(2, "late"), 0), Failure: run.Failure{Message: "not now"}}
+		}
 		r := run.RunApplied{ID: d.ID, Usage: transcript.Usage{Input: 1}}
 		for range choose(3, "appends") {
 			r.Appends = append(r.Appends, []transcript.Entry{transcript.User{Content: transcript.TextBlocks("u")}, transcript.Notice{Kind: "n"},
@@ -201,11 +227,14 @@ func TestR25_what_was_committed_may_be_told_again(t *testing.T) {
 			if _, refusal, _ := w.tell(ev); refusal != nil {
 				continue
 			}
+			if h, ok := ev.(machine.Handled); ok {
+				ev = h.Event
+			}
 			switch again := ev.(type) {
 			case machine.Submit:
 				again.Prior = w.prior(again.ID, again.Key)
 				ev = again
-			case machine.Register, machine.Attach, machine.ExecutorLost:
+			case machine.Register, machine.Attach, machine.ExecutorLost, machine.Opened, machine.Serve, machine.Published:
 				continue // told by what is at hand, not by mail: a second is a second one
 			}
 			c, refusal, breach := w.tell(ev)

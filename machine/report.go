@@ -38,6 +38,22 @@ func (b *step) reported(ev Reported) error {
 			return b.stale("run_applied")
 		}
 		return b.runApplied(d, r)
+	case run.RunRefused:
+		if !ok || d.Kind != run.ApplyRun || d.Attempt != r.Attempt {
+			return b.stale("run_refused")
+		}
+		return b.runRefused(d, r)
+	case run.BoundaryReached:
+		if !ok || d.Kind != run.ApplyRun {
+			return b.stale("boundary_reached")
+		}
+		return b.boundaryReached(d)
+	case run.Delivered:
+		if !ok || d.Kind != run.Deliver {
+			return b.stale("delivered")
+		}
+		b.closeEffect(d, "delivered")
+		return nil
 	}
 	panic(fmt.Sprintf("machine: report %T", ev.Report))
 }
@@ -254,10 +270,28 @@ func (p retryPolicy) delay(e id.Effect, attempt int, f run.Failure) time.Duratio
 }
 
 func (b *step) runApplied(d run.Directive, r run.RunApplied) error {
-	if !slices.ContainsFunc(r.Appends, unfit) {
-		return b.applied(d, r)
+	switch {
+	case r.Inputs != nil && !slices.Equal(r.Inputs, d.Inputs):
+		return b.refuse("run_applied", GuardReceipt)
+	case slices.ContainsFunc(r.Appends, unfit):
+		return b.refuse("run_applied", "what is appended are notices, user messages and replies without calls")
 	}
-	return b.refuse("run_applied", "what is appended are notices, user messages and replies without calls")
+	return b.applied(d, r)
+}
+
+// boundaryReached takes the steers that wait into a run whose executor has a loop of its own, and says whether it is to end.
+func (b *step) boundaryReached(d run.Directive) error {
+	b.round = d.Round
+	told := &run.Boundary{Cancel: b.s.Turn.Cancel}
+	b.c.Verdict.Boundary = told
+	if told.Cancel {
+		return nil
+	}
+	steers, err := b.takeSteers(d.Run)
+	if len(steers) > 0 {
+		told.Steers, b.s.Tail = steers, TailPending
+	}
+	return err
 }
 
 // unfit finds what would leave the conversation malformed: a call, or a result, on its own.
@@ -310,4 +344,11 @@ func unknownResult(d run.Directive) transcript.ToolResult {
 	}
 	return errorResult(d, transcript.ResultOutcomeUnknown, "outcome unknown: whoever ran this call was lost while it may have been "+
 		"running, and "+why+". It will not be run again. Check whether it took effect before you do anything that depends on it.")
+}
+
+// runRefused ends a run of which nothing was done.
+func (b *step) runRefused(d run.Directive, r run.RunRefused) error {
+	b.round = d.Round
+	b.closeEffect(d, "refused")
+	return b.failRun(turn.CauseRuntimeApply, r.Failure.Message)
 }

@@ -11,15 +11,22 @@ import (
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
-// startNext begins the next run with what waits, if the session is idle and somebody could carry it out.
+// startNext begins the next run with what waits, if nothing runs and somebody could carry it out.
 func (b *step) startNext() error {
-	if b.s.Lifecycle.Phase != lifecycle.Idle || !b.s.Attached() {
+	phase := b.s.Lifecycle.Phase
+	if phase != lifecycle.Idle && phase != lifecycle.Retired || !b.s.Attached() || b.s.Transient.Draining {
 		return nil
 	}
 	batch := b.s.Inbox.Next()
 	if batch == nil {
 		return nil
 	}
+	a := b.s.Transient.Attachment
+	return b.begin(batch, a.Grain, a.Class, false)
+}
+
+// begin binds a run made of the batch. By the caller: whoever asked for it carries it out, and no executor is given it.
+func (b *step) begin(batch []inbox.Item, grain run.Grain, class run.Class, caller bool) error {
 	r := id.Run(id.Derive(b.at, b.s.Session, b.version, b.ordinal))
 	b.ordinal++
 	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Prepare, Run: r}); err != nil {
@@ -39,10 +46,12 @@ func (b *step) startNext() error {
 			b.tell(event.Steered{Input: inputs[n]}, at)
 		}
 	}
-	b.receipt("run_start", inputs)
-	if b.s.Transient.Attachment.Grain == run.Whole {
-		b.ask(run.Directive{ID: b.effect(), Kind: run.ApplyRun, Class: b.s.Transient.Attachment.Class, Attempt: 1, Run: r,
-			Upto: b.s.Message + 1, Inputs: inputs})
+	if len(inputs) > 0 {
+		b.receipt("run_start", inputs)
+	}
+	if grain == run.Whole {
+		b.ask(run.Directive{ID: b.effect(), Kind: run.ApplyRun, Class: class, Attempt: 1, Run: r, Upto: b.s.Message + 1, Inputs: inputs,
+			Caller: caller})
 		return nil
 	}
 	if err := b.turn(turn.Event{Kind: turn.PrimitiveApplied, Run: r}); err != nil {
@@ -110,22 +119,28 @@ func (b *step) boundary() error {
 
 // steer takes the waiting steers into the run.
 func (b *step) steer(r id.Run) error {
+	_, err := b.takeSteers(r)
+	return err
+}
+
+func (b *step) takeSteers(r id.Run) ([]run.Steer, error) {
 	steers := b.s.Inbox.Steers()
 	if len(steers) == 0 {
-		return nil
+		return nil, nil
 	}
+	taken := make([]run.Steer, len(steers))
 	inputs := make([]id.Input, len(steers))
 	for n, i := range steers {
-		inputs[n] = i.ID
+		inputs[n], taken[n] = i.ID, run.Steer{Input: i.ID, Content: i.Content}
 		at := b.add(transcript.User{Content: i.Content})
 		b.tell(event.Steered{Input: i.ID}, at)
 		if err := b.input(i, inbox.Event{Kind: inbox.Consume, Run: r},
 			&Ended{Run: r, Status: StatusCompleted, At: b.at}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	b.receipt("run_checkpoint", inputs)
-	return nil
+	return taken, nil
 }
 
 func (b *step) failRun(cause, text string) error {
@@ -156,6 +171,9 @@ func (b *step) closeRun(status string) error {
 	}
 	how := Ended{Run: t.Run, Status: status, Cause: t.Cause, Error: t.Error, Kind: t.Failure, Reply: b.s.Reply, Usage: t.Usage, Rounds: t.Round,
 		Calls: t.Calls, At: b.at}
+	if b.because != "" {
+		how.Cause = b.because
+	}
 	kind := inbox.Consume
 	if status == StatusCancelled || status == StatusAbandoned {
 		kind = inbox.Abandon
@@ -169,15 +187,22 @@ func (b *step) closeRun(status string) error {
 		return err
 	}
 	b.s.Held, b.s.Told = nil, 0
-	if b.s.Lifecycle.Phase == lifecycle.Stopped {
+	switch b.s.Lifecycle.Phase {
+	case lifecycle.Stopped:
 		return b.settleStopped()
+	case lifecycle.Retired:
+		return b.settleRetired()
+	default:
+		return b.startNext()
 	}
-	return b.startNext()
 }
 
 // closeOpen settles whatever the run still has open, so that the conversation is well formed.
 func (b *step) closeOpen() error {
 	for _, d := range b.s.Open.All() {
+		if d.Kind == run.Deliver {
+			continue // of no run
+		}
 		if d.Kind != run.RunTool {
 			b.closeEffect(d, b.s.Turn.Phase.String())
 			continue
@@ -192,19 +217,6 @@ func (b *step) closeOpen() error {
 		}
 		b.settle(d, result)
 	}
-	return nil
-}
-
-func (b *step) settleStopped() error {
-	b.s.Transient.Placement = Placement{}
-	reason := b.s.Lifecycle.Reason
-	for i := range b.s.Inbox.All() {
-		how := &Ended{Status: StatusAbandoned, Cause: "stopped", Error: reason, At: b.at}
-		if err := b.input(i, inbox.Event{Kind: inbox.Abandon}, how); err != nil {
-			return err
-		}
-	}
-	b.tell(event.SessionStopped{Reason: reason}, transcript.Position{})
 	return nil
 }
 

@@ -20,6 +20,8 @@ import (
 
 // The scripts in testdata tell what comes of every word said to a session: one command a line, and below it the whole commit.
 // testdata/README.md says how to read and write them; go test ./machine -update writes what comes below the commands.
+//
+// They show R53, R54, R55, R56, R57, R58 and R59 (retire, destroy, reset, unregister, caller), each where a comment in them says so.
 func TestR31_R32_R37_scripts_come_out_as_written(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -86,11 +88,13 @@ func play(text string, quick bool) (string, error) {
 }
 
 type player struct {
-	w     *world
-	runs  map[id.Run]string // r1, r2, ... in order of appearance
-	calls map[string]id.Effect
-	model id.Effect // last asked for
-	whole id.Effect
+	w      *world
+	runs   map[id.Run]string // r1, r2, ... in order of appearance
+	calls  map[string]id.Effect
+	model  id.Effect // last asked for
+	whole  id.Effect
+	sent   id.Effect
+	epochs int
 }
 
 func (p *player) note(c machine.Commit) {
@@ -102,6 +106,8 @@ func (p *player) note(c machine.Commit) {
 			p.calls[string(d.Call.ID)] = d.ID
 		case run.ApplyRun:
 			p.whole = d.ID
+		case run.Deliver:
+			p.sent = d.ID
 		}
 	}
 }
@@ -176,10 +182,22 @@ func (p *player) parse(line string) (machine.Event, error) {
 			a.Grain, a.Class = run.Whole, classOf(w["whole"])
 		}
 		return machine.Attach{Attachment: a}, nil
+	case "opened":
+		ev := machine.Opened{Reason: w["reason"]}
+		if w.has("attach") {
+			ev.Attachment = machine.Attachment{ID: 2}
+		}
+		return ev, nil
+	case "handled":
+		h := machine.Handled{Epoch: p.w.s.Lifecycle.Epoch, Attachment: uint64(w.number("executor")), Event: machine.Retire{}}
+		if w.has("epoch") {
+			h.Epoch = id.Epoch(w["epoch"])
+		}
+		return h, nil
 	case "detach":
 		return machine.Detach{ID: uint64(max(w.number("id"), 1))}, nil
 	case "submit":
-		ev := machine.Submit{ID: id.Input(w["id"]), Key: w["key"], Continue: w.has("continue"), RequireIdle: w.has("idle"),
+		ev := machine.Submit{Caller: w.has("caller"), ID: id.Input(w["id"]), Key: w["key"], Continue: w.has("continue"), RequireIdle: w.has("idle"),
 			Prior: p.w.prior(id.Input(w["id"]), w["key"])}
 		if !ev.Continue {
 			ev.Content = w.text("say " + w["id"])
@@ -196,9 +214,23 @@ func (p *player) parse(line string) (machine.Event, error) {
 		return machine.Stop{Reason: w["reason"]}, nil
 	case "lost":
 		return p.lost(w), nil
+	case "published":
+		return machine.Published{Kind: w["kind"], Body: w["body"]}, nil
+	case "unbind":
+		return machine.Unbind{Placement: machine.Placement{Runtime: w["runtime"], Fence: uint64(w.number("fence"))}}, nil
+	}
+	if ev, ok := plain[command]; ok {
+		return ev, nil
 	}
 	r, err := p.report(command, w)
 	return machine.Reported{Report: r}, err
+}
+
+// plain are the events that say all by their name.
+var plain = map[string]machine.Event{
+	"drain": machine.Drain{}, "drained": machine.Drain{Over: true}, "unregister": machine.Unregister{}, "retire": machine.Retire{},
+	"abandon": machine.AbandonRetired{}, "archive": machine.Archive{}, "reset": machine.Reset{}, "recycle": machine.Recycle{},
+	"recover": machine.Recover{}, "destroy": machine.Destroy{}, "serve": machine.Serve{},
 }
 
 // run is the bound run, unless another is named.
@@ -259,8 +291,23 @@ func (p *player) report(command string, w words) (run.Report, error) {
 	case "settle":
 		return run.ToolSettled{ID: p.calls[w["call"]], Duration: 5 * time.Millisecond, Result: transcript.ToolResult{
 			Content: w.text("result of " + w["call"]), IsError: w.has("error"), Code: w["code"]}}, nil
+	case "boundary":
+		return run.BoundaryReached{ID: p.whole}, nil
+	case "delivered":
+		return run.Delivered{ID: p.sent}, nil
+	case "refuse":
+		attempt := p.w.asked[p.whole].Attempt
+		if w.has("attempt") {
+			attempt = w.number("attempt")
+		}
+		return run.RunRefused{ID: p.whole, Attempt: attempt, Failure: run.Failure{Kind: "internal", Message: "not now"}}, nil
 	case "applied":
 		r := run.RunApplied{ID: p.whole, Usage: transcript.Usage{Input: 20, Output: 2}}
+		if w.has("inputs") {
+			for _, in := range strings.Split(w["inputs"], ",") {
+				r.Inputs = append(r.Inputs, id.Input(in))
+			}
+		}
 		if w.has("failed") {
 			r.Failed = &run.Failure{Kind: "internal", Message: w["failed"]}
 		}
@@ -318,6 +365,12 @@ func (p *player) trace(prev machine.State, c machine.Commit, refusal error) []st
 	if v := c.Verdict; v.Input != "" {
 		say("told     %s run %s%s", v.Input, p.named(v.Run), map[bool]string{true: " duplicate"}[v.Duplicate])
 	}
+	if v := c.Verdict; v.Abandoned > 0 || v.Pending > 0 {
+		say("told     %d abandoned, %d pending", v.Abandoned, v.Pending)
+	}
+	if v := c.Verdict.Boundary; v != nil {
+		say("told     boundary cancel=%t steers=%d", v.Cancel, len(v.Steers))
+	}
 	for _, x := range c.Inputs {
 		line := fmt.Sprintf("input    %s %s %s run %s", x.Item.ID, x.Item.Lane, x.Item.Phase, p.named(x.Item.Run))
 		if e := x.Ended; e != nil {
@@ -344,6 +397,10 @@ func (p *player) trace(prev machine.State, c machine.Commit, refusal error) []st
 		}
 		say("event    %d %s/%d %s%s %s", e.Cursor, p.named(e.Run), e.Round, e.Payload.Type(), at, encode(e.Payload))
 	}
+	if was, is := prev.Lifecycle, c.Next.Lifecycle; was.Epoch != is.Epoch {
+		p.epochs++
+		say("epoch    %d", p.epochs)
+	}
 	if c.Next.Version == c.From {
 		say("written  nothing")
 	}
@@ -366,6 +423,15 @@ func (p *player) summary(s machine.State) string {
 	}
 	if s.Lifecycle.Stopping {
 		line += ", stopping"
+	}
+	if s.Lifecycle.Reason != "" {
+		line += ", because: " + s.Lifecycle.Reason
+	}
+	if s.Lifecycle.Archived {
+		line += ", archived"
+	}
+	if s.Transient.Draining {
+		line += ", draining"
 	}
 	if s.Turn.Cancel {
 		line += ", cancel asked"
@@ -399,6 +465,11 @@ func directive(d run.Directive, now time.Time) string {
 		}
 	case run.ApplyRun:
 		line += fmt.Sprintf(" %s upto=%d inputs=%v", d.Class, d.Upto, d.Inputs)
+		if d.Caller {
+			line += " by the caller"
+		}
+	case run.Deliver:
+		line += fmt.Sprintf(" %s to %s/%d", d.Signal.Kind, d.Signal.Runtime, d.Signal.Fence)
 	}
 	return line
 }

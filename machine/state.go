@@ -52,6 +52,7 @@ type Control struct {
 type Transient struct {
 	Attachment Attachment
 	Placement  Placement
+	Draining   bool // it is being unregistered
 }
 
 // Attachment is an executor wired in. The zero value: none.
@@ -91,12 +92,27 @@ type Held struct {
 // Attached reports whether an executor could carry a run out.
 func (s State) Attached() bool { return s.Transient.Attachment.ID != 0 }
 
-// Phase is the phase the session is reported in: attached is idle with an executor.
+// Phase is the phase the session is reported in: attached is idle with an executor, retired also a run that is the last but what waits.
 func (s State) Phase() string {
-	if s.Lifecycle.Phase == lifecycle.Idle && s.Attached() {
+	switch {
+	case s.Lifecycle.Away:
+		return lifecycle.Unregistered.String()
+	case s.Lifecycle.Retiring:
+		return lifecycle.Retired.String()
+	case s.Lifecycle.Phase == lifecycle.Idle && s.Attached():
 		return "attached"
 	}
 	return s.Lifecycle.Phase.String()
+}
+
+// served reports whether the bound run is one without inputs that the caller carries out.
+func (s State) served() bool {
+	for _, d := range s.Open.All() {
+		if d.Caller && len(d.Inputs) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Run returns the bound run; empty: none.
@@ -124,6 +140,11 @@ type Verdict struct {
 	Input     id.Input
 	Run       id.Run // the run the input is part of already; empty: it waits
 	Duplicate bool
+
+	Bound     bool          // Bind: the place is new
+	Abandoned int           // inputs that were given up
+	Pending   int           // inputs that are still to be carried out
+	Boundary  *run.Boundary // BoundaryReached
 }
 
 // InputChange is an input whose row changes. Ended is nil while it is live.

@@ -19,32 +19,7 @@ import (
 func Step(s State, at time.Time, ev Event) (Commit, error) {
 	b := &step{s: s, at: at.UTC(), version: s.Version + 1, round: -1}
 	b.c.From = s.Version
-	var err error
-	switch ev := ev.(type) {
-	case Register:
-		err = b.register(ev)
-	case Bind:
-		err = b.bind(ev)
-	case Attach:
-		err = b.attach(ev)
-	case Detach:
-		b.detach(ev)
-	case Submit:
-		err = b.submit(ev)
-	case Interrupt:
-		err = b.interrupt(ev)
-	case CancelAfterBoundary:
-		err = b.cancelAfterBoundary(ev)
-	case Stop:
-		err = b.stop(ev)
-	case ExecutorLost:
-		err = b.executorLost(ev)
-	case Reported:
-		err = b.reported(ev)
-	default:
-		panic(fmt.Sprintf("machine: event %T", ev))
-	}
-	if err != nil {
+	if err := b.decide(ev); err != nil {
 		return Commit{}, err
 	}
 	if b.dirty {
@@ -52,6 +27,77 @@ func Step(s State, at time.Time, ev Event) (Commit, error) {
 	}
 	b.c.Next = b.s
 	return b.c, nil
+}
+
+// decide carries an event out.
+func (b *step) decide(ev Event) error {
+	if h, ok := ev.(Handled); ok {
+		if err := b.handle(h); err != nil {
+			return err
+		}
+		ev = h.Event
+	}
+	if err := b.here(ev); err != nil {
+		return err
+	}
+	switch ev := ev.(type) {
+	case Submit:
+		return b.submit(ev)
+	case Serve:
+		return b.serve()
+	case Interrupt:
+		return b.interrupt(ev)
+	case CancelAfterBoundary:
+		return b.cancelAfterBoundary(ev)
+	case ExecutorLost:
+		return b.executorLost(ev)
+	case Reported:
+		return b.reported(ev)
+	case Published:
+		return b.published(ev)
+	}
+	return b.live(ev)
+}
+
+// live carries out what is said about the session's life.
+func (b *step) live(ev Event) error {
+	switch ev := ev.(type) {
+	case Opened:
+		return b.opened(ev)
+	case Register:
+		return b.register(ev)
+	case Bind:
+		return b.bind(ev)
+	case Unbind:
+		b.unbind(ev)
+		return nil
+	case Attach:
+		return b.attach(ev)
+	case Detach:
+		b.detach(ev)
+		return nil
+	case Drain:
+		return b.drain(ev)
+	case Unregister:
+		return b.unregister()
+	case Stop:
+		return b.stop(ev)
+	case Retire:
+		return b.retire()
+	case AbandonRetired:
+		return b.abandonRetired()
+	case Archive:
+		return b.archive()
+	case Reset:
+		return b.reset()
+	case Recycle:
+		return b.recycle()
+	case Recover:
+		return b.recover()
+	case Destroy:
+		return b.destroy()
+	}
+	panic(fmt.Sprintf("machine: event %T", ev))
 }
 
 // step is one decision in the making. Dropping it undoes it.
@@ -63,6 +109,7 @@ type step struct {
 	ordinal uint32 // of the next effect
 	round   int    // facts belong to; -1: the one the turn is in
 	dirty   bool   // something durable changed
+	because string // why the run's inputs end, if not because of the run
 }
 
 func (b *step) lifecycle(e lifecycle.Event) error {

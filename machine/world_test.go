@@ -184,6 +184,9 @@ func (w *world) fact(e event.Event) (errs []error) {
 	switch p := e.Payload.(type) {
 	case event.RunStarted:
 		w.runs[e.Run] = false
+		if len(p.Inputs) == 0 {
+			break // the caller's own
+		}
 		if !e.At.IsZero() && w.says(e.At) != w.content[p.Inputs[0]] || e.At.IsZero() && w.content[p.Inputs[0]] != "" {
 			breach("R23: run of %v starts with %q at %v", p.Inputs, w.says(e.At), e.At)
 		}
@@ -257,11 +260,8 @@ func wellFormed(rows []transcript.Row, last int) error {
 
 // settle is a fair driver: it sees to it that an executor is there and answers everything open, until nothing is.
 func (w *world) settle(most int) error {
-	if w.s.Lifecycle.Phase == lifecycle.Unregistered {
-		return nil
-	}
-	if !w.s.Attached() {
-		if _, refusal, breach := w.tell(machine.Attach{Attachment: machine.Attachment{ID: 99}}); refusal != nil || breach != nil {
+	for ev := w.serve(); ev != nil; ev = w.serve() {
+		if _, refusal, breach := w.tell(ev); refusal != nil || breach != nil {
 			return errors.Join(refusal, breach)
 		}
 	}
@@ -280,6 +280,24 @@ func (w *world) settle(most int) error {
 	return fmt.Errorf("R51: not at rest after %d answers", most)
 }
 
+// serve is what makes a session go on, whatever state it is left in.
+func (w *world) serve() machine.Event {
+	l := w.s.Lifecycle
+	switch {
+	case l.Phase == lifecycle.Unregistered, l.Phase == lifecycle.Destroyed, l.Away && l.Archived:
+		return nil
+	case l.Away:
+		return machine.Register{}
+	case w.s.Transient.Draining:
+		return machine.Drain{Over: true}
+	case w.s.Attached(), l.Phase == lifecycle.Stopped:
+		return nil
+	case l.Phase == lifecycle.Retired:
+		return machine.Opened{Attachment: machine.Attachment{ID: 99}}
+	}
+	return machine.Attach{Attachment: machine.Attachment{ID: 99}}
+}
+
 // answer is a good answer to anything.
 func answer(d run.Directive) run.Report {
 	reply := transcript.Assistant{Blocks: transcript.TextBlocks("done"), Stop: transcript.StopEndTurn}
@@ -288,6 +306,8 @@ func answer(d run.Directive) run.Report {
 		return run.ModelReplied{ID: d.ID, Reply: reply}
 	case run.RunTool:
 		return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: transcript.TextBlocks("ok")}}
+	case run.Deliver:
+		return run.Delivered{ID: d.ID}
 	default:
 		return run.RunApplied{ID: d.ID, Appends: []transcript.Entry{reply}}
 	}

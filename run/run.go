@@ -20,9 +20,10 @@ const (
 	CallModel Kind = iota + 1 // one model call on the transcript before Upto
 	RunTool                   // one tool call
 	ApplyRun                  // the whole run, by an executor that has a loop of its own
+	Deliver                   // a signal to whoever placed the session; answered by the host and not by an executor
 )
 
-var kindNames = [...]string{"", "call_model", "run_tool", "apply_run"}
+var kindNames = [...]string{"", "call_model", "run_tool", "apply_run", "deliver"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -56,7 +57,27 @@ type Directive struct {
 	Upto      int                 `json:"upto,omitempty"`      // CallModel, ApplyRun: the transcript is the messages before this one; the answer goes here
 	NotBefore time.Time           `json:"not_before,omitzero"` // CallModel: a retry waits until then
 	Inputs    []id.Input          `json:"inputs,omitempty"`    // ApplyRun: what the run is made of, in order
+	Caller    bool                `json:"caller,omitempty"`    // ApplyRun: whoever asked for the run carries it out, not an executor
+	Signal    Signal              `json:"signal,omitzero"`     // Deliver
 }
+
+// Signal tells whoever placed a session what became of it there. It is told until it is taken, so it may be told twice.
+type Signal struct {
+	Kind       SignalKind `json:"kind"`
+	Runtime    string     `json:"runtime"`
+	Fence      uint64     `json:"fence"`
+	Generation uint64     `json:"generation"`
+}
+
+// SignalKind says what a signal tells.
+type SignalKind string
+
+// The kinds of signal.
+const (
+	RuntimeBound     SignalKind = "runtime_bound" // told while binding, never later
+	RuntimeRetired   SignalKind = "runtime_retired"
+	RuntimeDestroyed SignalKind = "runtime_destroyed"
+)
 
 // Intent is one call a model asked for, judged by the executor that knows the tools: its class, and a refusal if it must not run.
 type Intent struct {
@@ -71,7 +92,8 @@ type Refusal struct {
 	Message string
 }
 
-// Report answers one directive: ModelReplied, ModelFailed, ToolSettled or RunApplied.
+// Report answers one directive: ModelReplied, ModelFailed, ToolSettled, RunApplied, RunRefused or Delivered. BoundaryReached is about one
+// and leaves it open.
 type Report interface {
 	Answers() id.Effect
 	report()
@@ -109,10 +131,47 @@ type ToolSettled struct {
 // RunApplied is the receipt of a whole run by an executor with a loop of its own.
 type RunApplied struct {
 	ID      id.Effect
+	Inputs  []id.Input         // what was applied; if it is given it must be the run's inputs, in order
 	Appends []transcript.Entry // what is to be appended to the transcript, in order: Notice, User, Assistant
 	Usage   transcript.Usage
 	Failed  *Failure // nil: completed
 }
+
+// RunRefused tells that nothing of a whole run was done, and that it may be tried again: its inputs wait once more, behind what waits
+// already, and end when they were tried too often.
+type RunRefused struct {
+	ID      id.Effect
+	Attempt int
+	Failure Failure
+}
+
+// BoundaryReached tells that an executor with a loop of its own is between two calls of its model. It takes the steers that wait into the
+// run; the run's directive stays open.
+type BoundaryReached struct{ ID id.Effect }
+
+// Boundary is what there is for an executor at a boundary of its own.
+type Boundary struct {
+	Cancel bool    // the run is to end here: report what there is and leave
+	Steers []Steer // in order; part of the transcript and of the run now
+}
+
+// Steer is an input that was taken into a running run.
+type Steer struct {
+	Input   id.Input
+	Content transcript.Blocks
+}
+
+// Delivered tells that a signal was taken.
+type Delivered struct{ ID id.Effect }
+
+// Answers returns the id of the directive the report answers.
+func (r RunRefused) Answers() id.Effect { return r.ID }
+
+// Answers returns the id of the directive the report is about.
+func (r BoundaryReached) Answers() id.Effect { return r.ID }
+
+// Answers returns the id of the directive the report answers.
+func (r Delivered) Answers() id.Effect { return r.ID }
 
 // Answers returns the id of the directive the report answers.
 func (r ModelReplied) Answers() id.Effect { return r.ID }
@@ -126,10 +185,13 @@ func (r ToolSettled) Answers() id.Effect { return r.ID }
 // Answers returns the id of the directive the report answers.
 func (r RunApplied) Answers() id.Effect { return r.ID }
 
-func (ModelReplied) report() {}
-func (ModelFailed) report()  {}
-func (ToolSettled) report()  {}
-func (RunApplied) report()   {}
+func (ModelReplied) report()    {}
+func (ModelFailed) report()     {}
+func (ToolSettled) report()     {}
+func (RunApplied) report()      {}
+func (RunRefused) report()      {}
+func (BoundaryReached) report() {}
+func (Delivered) report()       {}
 
 // Grain says how finely an executor reports.
 type Grain uint8

@@ -1,0 +1,144 @@
+package machine
+
+import (
+	"fmt"
+
+	"github.com/meerkat-go/meerkat/machine/fsm"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/run"
+)
+
+// What one region must know of another stands in this file and nowhere else.
+
+// Names of guards that callers tell apart.
+const (
+	GuardExists   = "session does not exist yet"
+	GuardIdle     = "nothing is running or waiting"
+	GuardPending  = "the transcript waits for a reply"
+	GuardContent  = "there is content"
+	GuardPlace    = "session is not bound elsewhere"
+	GuardNamed    = "the place has a name"
+	GuardAttached = "no executor is attached"
+	GuardCurrent  = "run is the current one"
+	GuardRunning  = "a run is bound"
+	GuardStopping = lifecycle.GuardNotStopping
+	GuardRetiring = lifecycle.GuardNotRetiring
+	GuardArchived = lifecycle.GuardNotArchived
+	GuardEpoch    = "handle is of this registration"
+	GuardHandle   = "executor of the handle is attached"
+	GuardDraining = "no unregistration in progress"
+	GuardDrained  = "an unregistration is in progress"
+	GuardReceipt  = "receipt names the inputs of the run, in order"
+	WhyMissing    = lifecycle.WhyUnregistered
+	WhyStopped    = lifecycle.WhyStopped
+	WhyRetired    = lifecycle.WhyRetired
+	WhyDestroyed  = lifecycle.WhyDestroyed
+)
+
+// current refuses a handle that is none of the present ones.
+func (b *step) handle(h Handled) error {
+	switch {
+	case h.Epoch != b.s.Lifecycle.Epoch:
+		return b.refuse(Name(h.Event), GuardEpoch)
+	case h.Attachment != 0 && h.Attachment != b.s.Transient.Attachment.ID:
+		return b.refuse(Name(h.Event), GuardHandle)
+	}
+	return nil
+}
+
+// here refuses what may not be told to a session that is away, or on its way out.
+func (b *step) here(ev Event) error {
+	switch ev := ev.(type) {
+	case Opened:
+		return nil
+	case Register:
+		if b.s.Transient.Draining {
+			return b.refuse("register", GuardDraining)
+		}
+		return nil
+	case Reported:
+		if _, signal := ev.Report.(run.Delivered); b.s.Lifecycle.Away && !signal {
+			return b.stale("reported")
+		}
+		return nil
+	}
+	if b.s.Lifecycle.Away {
+		return &Refusal{Sort: fsm.ErrPhase, Region: "session", Phase: "unregistered", Event: Name(ev), Guard: WhyMissing}
+	}
+	if !b.s.Transient.Draining {
+		return nil
+	}
+	switch ev.(type) {
+	case Drain, Unregister, Detach, Unbind, ExecutorLost, Interrupt, Destroy:
+		return nil
+	}
+	return b.refuse(Name(ev), GuardDraining)
+}
+
+// in refuses an event in every phase but those given.
+func (b *step) in(event string, phases ...lifecycle.Phase) error {
+	have := b.s.Lifecycle.Phase
+	for _, p := range phases {
+		if p == have {
+			return nil
+		}
+	}
+	why := map[lifecycle.Phase]string{lifecycle.Unregistered: WhyMissing, lifecycle.Idle: GuardRunning, lifecycle.Running: lifecycle.WhyRunning,
+		lifecycle.Stopped: WhyStopped, lifecycle.Retired: WhyRetired, lifecycle.Destroyed: WhyDestroyed}[have]
+	return &Refusal{Sort: fsm.ErrPhase, Region: "session", Phase: have.String(), Event: event, Guard: why}
+}
+
+// Name is the public name of an event, as refusals tell it.
+func Name(ev Event) string {
+	switch ev := ev.(type) {
+	case Opened:
+		return "opened"
+	case Register:
+		return "register"
+	case Bind:
+		return "bind"
+	case Unbind:
+		return "unbind"
+	case Attach:
+		return "attach"
+	case Detach:
+		return "detach"
+	case Drain:
+		return "drain"
+	case Unregister:
+		return "unregister"
+	case Stop:
+		return "stop"
+	case Retire:
+		return "retire"
+	case AbandonRetired:
+		return "abandon_retired"
+	case Archive:
+		return "archive"
+	case Reset:
+		return "reset"
+	case Recycle:
+		return "recycle"
+	case Recover:
+		return "recover"
+	case Destroy:
+		return "destroy"
+	case Submit:
+		return "submit"
+	case Serve:
+		return "serve"
+	case Interrupt:
+		return "interrupt"
+	case CancelAfterBoundary:
+		return "cancel_after_boundary"
+	case ExecutorLost:
+		return "executor_lost"
+	case Reported:
+		return "reported"
+	case Published:
+		return "published"
+	case Handled:
+		return Name(ev.Event)
+	}
+	panic(fmt.Sprintf("machine: event %T", ev))
+}
