@@ -1,6 +1,7 @@
 package machine_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/meerkat-go/meerkat/internal/golden"
@@ -32,7 +33,29 @@ func operationCells() (string, error) {
 	}
 	states = append(states, operation.State{For: operation.Approval}, operation.State{For: operation.Callback}, operation.State{Yields: true})
 	events := []operation.Event{{}, {IsError: true}, {Repeatable: true}, {For: operation.Approval}, {For: operation.Callback}}
-	return fsmtest.Cells(operation.Table, states, events, func(e operation.Event, k operation.Kind) operation.Event { e.Kind = k; return e })
+	cells, err := fsmtest.Cells(operation.Table, states, events, func(e operation.Event, k operation.Kind) operation.Event { e.Kind = k; return e })
+	return cells, errors.Join(err, heldCalls())
+}
+
+// heldCalls plays calls that wait for a word: what cells do not show of them is what they remember.
+func heldCalls() error {
+	approval := operation.Event{Kind: operation.Hold, For: operation.Approval, Repeatable: true, Yields: true}
+	callback := operation.Event{Kind: operation.Hold, For: operation.Callback}
+	settle, bad := operation.Event{Kind: operation.Settle}, operation.Event{Kind: operation.Settle, IsError: true}
+	release, reissue, yield := operation.Event{Kind: operation.Release}, operation.Event{Kind: operation.Reissue}, operation.Event{Kind: operation.Yield}
+	refuse, cancel := operation.Event{Kind: operation.Refuse}, operation.Event{Kind: operation.Cancel}
+	start := operation.Event{Kind: operation.Start, Yields: true}
+	var errs []error
+	for _, play := range [][]operation.Event{{approval, callback, settle}, {callback, bad}, {approval, refuse}, {approval, cancel},
+		{approval, release, reissue, yield}, {start, yield}} {
+		s := operation.State{}
+		for _, e := range play {
+			next, err := operation.Table.Step(s, e)
+			errs = append(errs, err, operation.Check(next))
+			s = next
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func turnCells() (string, error) {
