@@ -45,8 +45,8 @@ func rules(t *tree) []string {
 	}
 	var out, defined []string
 	for _, m := range ruleHeading.FindAllStringSubmatch(text, -1) {
-		if want := fmt.Sprintf("R%02d", len(defined)+1); m[1] != want {
-			out = append(out, fmt.Sprintf("docs/rules.md: %s stands where %s belongs: numbers are given once, in order, and a rule that is gone keeps its number", m[1], want))
+		if n := len(defined); n > 0 && (len(defined[n-1]) > len(m[1]) || len(defined[n-1]) == len(m[1]) && defined[n-1] >= m[1]) {
+			out = append(out, fmt.Sprintf("docs/rules.md: %s stands after %s: numbers are given once, in order, and a rule that is gone keeps its number", m[1], defined[n-1]))
 		}
 		defined = append(defined, m[1])
 	}
@@ -275,7 +275,8 @@ func TestEach_rule_about_documents_notices_its_breach(t *testing.T) {
 		{"a rule cited by a golden script", "", rules, map[string]string{"docs/rules.md": two, "machine/testdata/a.txt": "# " + r("01") + ", " + r("02")}},
 		{"a rule cited only by the code it is about", "no test cites", rules, map[string]string{"docs/rules.md": two, "run/a.go": "package run // " + r("01") + " " + r("02")}},
 		{"a citation without a rule", "does not have", rules, map[string]string{"docs/rules.md": two, "run/a_test.go": "package run // " + r("01") + r("02") + " " + r("77")}},
-		{"a number left out", "belongs", rules, map[string]string{"docs/rules.md": "**" + r("02") + "** Two.\n"}},
+		{"a number given twice", "stands after", rules, map[string]string{"docs/rules.md": two + "\n**" + r("02") + "** Two again.\n"}},
+		{"a number out of order", "stands after", rules, map[string]string{"docs/rules.md": "**" + r("100") + "** Many.\n\n**" + r("99") + "** Fewer.\n"}},
 		{"a dead link", "leads nowhere", links, map[string]string{"a.md": "[x](docs/b.md)"}},
 		{"a link to a folder", "", links, map[string]string{"docs/a.md": "[x](../run)", "run/a.go": "package run"}},
 		{"a dead anchor", "no heading", links, map[string]string{"a.md": "[x](#there)\n# Here\n"}},

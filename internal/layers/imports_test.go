@@ -31,7 +31,7 @@ func join(lists ...[]string) []string { return slices.Concat(lists...) }
 
 // Names used in the table.
 var (
-	vocabulary = []string{"id", "fault", "transcript", "event", "run", "identity", "scope"}
+	vocabulary = []string{"id", "fault", "transcript", "event", "run", "identity", "scope", "input"}
 	core       = []string{"machine", "machine/*"}
 	pure       = []string{"machine/fsm", "machine/pmap"}
 )
@@ -57,6 +57,7 @@ var layers = []layer{
 	{pkg: "scope", band: words, may: []string{"id", "fault"}, why: whyWord},
 	{pkg: "transcript", band: words, may: []string{"id", "fault"}, why: whyWord},
 	{pkg: "run", band: words, may: []string{"id", "fault", "transcript"}, why: whyWord},
+	{pkg: "input", band: words, may: []string{"id", "fault", "transcript", "identity", "scope"}, why: whyWord},
 	{pkg: "event", band: words, may: []string{"id", "fault", "transcript", "run"}, why: whyWord},
 
 	{pkg: "machine/fsm", band: decide, why: whyPure},
@@ -64,7 +65,7 @@ var layers = []layer{
 	{pkg: "machine/fsm/fsmtest", band: decide, may: []string{"machine/fsm"}, why: whySuite},
 	{pkg: "machine", band: decide, may: join(vocabulary, []string{"machine/*"}),
 		why: "the authority decides from its state and the event alone: it knows words, and no store, executor or reader"},
-	{pkg: "machine/*", band: decide, may: join(pure, []string{"id", "transcript", "run", "identity", "scope"}), why: whyRegion},
+	{pkg: "machine/*", band: decide, may: join(pure, []string{"id", "transcript", "run", "identity", "scope", "input"}), why: whyRegion},
 
 	{pkg: "store", band: promise, may: vocabulary, why: whyContract},
 	{pkg: "store/storetest", band: promise, may: join(vocabulary, []string{"store"}), why: whySuite},
