@@ -12,7 +12,7 @@ import (
 func (s *Staged) complete() error {
 	open := make([]run.Directive, 0, 1)
 	for _, d := range s.state.Open.All() {
-		if d.Kind != run.RunTool {
+		if !isRow(d) {
 			open = append(open, d)
 		}
 	}
@@ -28,6 +28,9 @@ func (s *Staged) complete() error {
 	b.Control, b.Head = control, head(s.state)
 	return nil
 }
+
+// isRow says which directives are rows that can be queried: what goes out into the world. The rest is part of the control column.
+func isRow(d run.Directive) bool { return d.Kind == run.RunTool || d.Kind == run.Deliver }
 
 // fold adds the rows of one step to those of the steps before it.
 func fold(to, rows *store.Batch) {
@@ -93,7 +96,7 @@ func encodeCommit(c machine.Commit) (*store.Batch, error) {
 // effect adds a ledger row. Model calls have none: they stand in the control column while they are open, and nobody asks for
 // them afterwards.
 func effect(b *store.Batch, d run.Directive, open bool, outcome string) error {
-	if d.Kind == run.CallModel || d.Kind == run.ApplyRun {
+	if !isRow(d) {
 		return nil
 	}
 	body, err := encode("effect", effectRecord{format, d, outcome})

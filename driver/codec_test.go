@@ -179,7 +179,9 @@ func TestR29_every_format_that_was_ever_written_is_read(t *testing.T) {
 		t.Fatal(err)
 	}
 	made, runs := eventful(t)
-	same(t, shown(w.d.State()), shown(made.d.State()))
+	want := made.d.State()
+	want.Lifecycle.Epoch = "" // this format is older than epochs
+	same(t, shown(w.d.State()), shown(want))
 	for _, read := range []func(*world) (any, error){
 		func(w *world) (any, error) { return w.reader().Transcript(t.Context(), sid, 1, 0) },
 		func(w *world) (any, error) { return w.reader().Events(t.Context(), sid, 0, 0) },

@@ -50,6 +50,27 @@ func (d *Driver) load(ctx context.Context) (store.Loaded, error) {
 	return l, err
 }
 
+// Reload takes the state from its rows again and forgets the decoded transcript. What belongs to this process stays. ErrFenced: what is stored is
+// not ours. On an error nothing has changed.
+func (d *Driver) Reload(ctx context.Context) error {
+	l, err := d.load(ctx)
+	if err != nil || l.Version == 0 && d.state.Version == 0 {
+		return err
+	}
+	if l.Version != d.state.Version {
+		return fmt.Errorf("reload session %s: version %d is stored, and this process wrote %d: %w", d.lease.Session, l.Version, d.state.Version,
+			store.ErrFenced)
+	}
+	st, err := decodeState(d.lease.Session, l)
+	if err != nil {
+		return fmt.Errorf("reload session %s: %w", d.lease.Session, err)
+	}
+	st.Transient = d.state.Transient
+	d.state = st
+	d.cache.forget()
+	return nil
+}
+
 // State returns the current state: what is durable, and what belongs to this process.
 func (d *Driver) State() machine.State { return d.state }
 
@@ -81,6 +102,10 @@ func (s *Staged) Changed() bool { return s.state.Version != s.d.state.Version }
 // Step adds a step. A refusal, what cannot be encoded (ErrEncode), and a failed look-up leave the sequence as it was. minted says of
 // a Submit that its id was made for this very call, so that no ended input can have it.
 func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minted bool) (machine.Commit, error) {
+	handled, byHandle := ev.(machine.Handled)
+	if byHandle {
+		ev = handled.Event
+	}
 	if in, ok := ev.(machine.Submit); ok && !minted && in.Prior == nil {
 		prior, err := s.prior(ctx, in)
 		if err != nil {
@@ -89,7 +114,11 @@ func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minte
 		in.Prior = prior
 		ev = in
 	}
-	c, err := machine.Step(s.state, at, compact(ev))
+	if ev = compact(ev); byHandle {
+		handled.Event = ev
+		ev = handled
+	}
+	c, err := machine.Step(s.state, at, ev)
 	if err != nil {
 		return c, err
 	}

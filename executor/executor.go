@@ -50,10 +50,29 @@ type Turn interface {
 	// retries a failing store itself, until ctx ends; the report is then void, and the directive still open. May be called
 	// concurrently.
 	Report(ctx context.Context, r run.Report) error
+	// Boundary is for an executor with a loop of its own, between two calls of its model: it takes the steers that wait into the run that
+	// the directive asks for, and says whether the run is to end here. What it returns is durable: the steers are part of the transcript and
+	// consumed. ErrStale: the run is over. Another error is the store's, and nothing was taken.
+	Boundary(ctx context.Context, id id.Effect) (run.Boundary, error)
+}
+
+// Interrupter is implemented by executors that can be told of an interrupt beside the end of their context, such as those whose work is done
+// on another machine. It is called once for an interrupted run, after the end is durable, and may not wait for Apply. What it returns is told to
+// whoever interrupted: the run is over either way.
+type Interrupter interface {
+	Interrupt(ctx context.Context, r Run, reason string) error
+}
+
+// Cleaner is implemented by executors that hold something for a session between its runs. It is called when the session was stopped or
+// unregistered here and nothing of it runs any more. Its error is told to whoever stopped the session, which is stopped all the same.
+type Cleaner interface {
+	Clean(ctx context.Context, s id.Session) error
 }
 
 // Bindings is what an executor is given to work with for one activation. All of it works on the one authority of the session.
 type Bindings struct {
+	Session id.Session
+	Epoch   id.Epoch
 	Turn    Turn
 	Profile run.Profile
 	// Transcript reads the rows before message upto, in order. The slice is shared: not to be changed. What it returns for a given

@@ -83,7 +83,7 @@ func (b *step) in(event string, phases ...lifecycle.Phase) error {
 			return nil
 		}
 	}
-	why := map[lifecycle.Phase]string{lifecycle.Unregistered: WhyMissing, lifecycle.Idle: GuardRunning, lifecycle.Running: lifecycle.WhyRunning,
+	why := map[lifecycle.Phase]string{lifecycle.Unregistered: WhyMissing, lifecycle.Idle: "session is idle", lifecycle.Running: lifecycle.WhyRunning,
 		lifecycle.Stopped: WhyStopped, lifecycle.Retired: WhyRetired, lifecycle.Destroyed: WhyDestroyed}[have]
 	return &Refusal{Sort: fsm.ErrPhase, Region: "session", Phase: have.String(), Event: event, Guard: why}
 }

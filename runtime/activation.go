@@ -40,11 +40,15 @@ func (s *session) reconcile() {
 	if s.live != nil && s.live.run != st.Run() {
 		s.letGo()
 	}
-	if s.live == nil && !st.Lifecycle.Stopping {
-		s.tellQuiet() // the stop is done, although the session may have been revived since
+	if st.Transient.Draining && s.live != nil {
+		s.letGo()
 	}
+	if s.live == nil {
+		s.tellQuiet(st)
+	}
+	s.signal(st)
 	switch {
-	case st.Run() == "" || st.Open.Len() == 0:
+	case st.Run() == "" || st.Open.Len() == 0 || st.Transient.Draining:
 		if s.live != nil {
 			s.live.end()
 		}
@@ -53,18 +57,28 @@ func (s *session) reconcile() {
 		return
 	case !s.leased():
 		return // whoever renews it looks again
-	case s.live == nil && s.executor != nil && st.Attached():
+	case s.live == nil && s.executor != nil && st.Attached() && forExecutor(st):
 		s.start(st)
 	}
 	if s.live == nil || s.live.run != st.Run() {
 		return
 	}
 	for eff, d := range st.Open.All() {
-		if s.live.given[eff] < d.Attempt {
+		if d.Kind != run.Deliver && !d.Caller && s.live.given[eff] < d.Attempt {
 			s.live.given[eff] = d.Attempt
 			s.live.give(d)
 		}
 	}
+}
+
+// forExecutor reports whether something open is an executor's to carry out.
+func forExecutor(st machine.State) bool {
+	for _, d := range st.Open.All() {
+		if d.Kind != run.Deliver && !d.Caller {
+			return true
+		}
+	}
+	return false
 }
 
 // letGo cancels an activation whose run is over, and gives it up if it does not return in time.
@@ -119,7 +133,7 @@ func (s *session) start(st machine.State) {
 	a := &activation{session: s, run: st.Run(), driver: s.driver, cancel: cancel, given: map[id.Effect]int{},
 		wake: make(chan struct{}, 1), done: make(chan struct{}), leave: sync.OnceFunc(s.host.activations.done)}
 	s.live = a
-	b := executor.Bindings{Turn: a, Transcript: a.driver.Transcript, Delta: a.delta}
+	b := executor.Bindings{Session: s.id, Epoch: st.Lifecycle.Epoch, Turn: a, Transcript: a.driver.Transcript, Delta: a.delta}
 	if st.Profile != nil {
 		b.Profile = *st.Profile
 	}
@@ -169,7 +183,8 @@ func (s *session) returned(a *activation, err error) {
 				given[eff] = true
 			}
 		}
-		if st.Run() == a.run && len(given) > 0 && !s.host.closing.Load() {
+		// While the session is being unregistered nothing is decided about them: that is done when it is registered again.
+		if st.Run() == a.run && len(given) > 0 && !s.host.closing.Load() && !st.Transient.Draining {
 			reason := "the executor returned early"
 			if err != nil {
 				reason = err.Error()
@@ -236,7 +251,7 @@ func (a *activation) Report(ctx context.Context, r run.Report) error {
 	switch r.(type) {
 	case run.ModelReplied, run.ModelFailed:
 		rank = work // so that an interrupt beats a reply that waits beside it
-	case run.ToolSettled, run.RunApplied:
+	case run.ToolSettled, run.RunApplied, run.RunRefused, run.BoundaryReached, run.Delivered:
 	}
 	for {
 		if ctx.Err() != nil {
@@ -268,6 +283,19 @@ func (a *activation) Report(ctx context.Context, r run.Report) error {
 			return a.void(ctx, r)
 		}
 	}
+}
+
+// Boundary implements executor.Turn.
+func (a *activation) Boundary(ctx context.Context, e id.Effect) (run.Boundary, error) {
+	l := &letter{rank: work, event: machine.Reported{Report: run.BoundaryReached{ID: e}}}
+	told := a.session.await(context.WithoutCancel(ctx), l)
+	switch {
+	case told.err == nil:
+		return *told.verdict.Boundary, ctx.Err()
+	case errors.Is(told.err, fsm.ErrStale), a.session.reasonEnded() != nil:
+		return run.Boundary{}, executor.ErrStale
+	}
+	return run.Boundary{}, told.err
 }
 
 // void says what a report is whose sender's context has ended: not wanted, if that was because the directive was closed.

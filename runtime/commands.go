@@ -3,16 +3,12 @@ package runtime
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
-	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
-	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // Registration describes a session that is to exist.
@@ -27,7 +23,11 @@ func (h *Host) RegisterSession(ctx context.Context, sid id.Session, r Registrati
 }
 
 func (h *Host) register(ctx context.Context, sid id.Session, r Registration) error {
-	s, err := h.open(ctx, sid, r.Profile != nil)
+	opening := returning
+	if r.Profile != nil {
+		opening = creating
+	}
+	s, err := h.open(ctx, sid, opening)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (s *session) state() machine.State { return *s.snapshot.Load() }
 
 // WakeSession makes a session live in this process: its lease is taken, and an unfinished run goes on. It returns the state then.
 func (h *Host) WakeSession(ctx context.Context, sid id.Session) (machine.State, error) {
-	s, err := h.open(ctx, sid, false)
+	s, err := h.open(ctx, sid, existing)
 	if err != nil {
 		return machine.State{}, failed("wake", sid, err)
 	}
@@ -77,7 +77,7 @@ const (
 
 // EnsureSessionWithExecutor wires an executor into a registered session that has none. What waits starts.
 func (h *Host) EnsureSessionWithExecutor(ctx context.Context, sid id.Session, ex executor.Executor) (Attachment, error) {
-	s, err := h.open(ctx, sid, false)
+	s, err := h.open(ctx, sid, existing)
 	if err != nil {
 		return 0, failed("attach executor to", sid, err)
 	}
@@ -89,53 +89,14 @@ func (h *Host) EnsureSessionWithExecutor(ctx context.Context, sid id.Session, ex
 	return Attached, failed("attach executor to", sid, err)
 }
 
-// PrepareBindings puts a session at the place an orchestrator gave it. The same place again is no change; another is ErrNotReady.
-func (h *Host) PrepareBindings(ctx context.Context, sid id.Session, p machine.Placement) error {
-	return failed("bind", sid, h.tell(ctx, sid, machine.Bind{Placement: p}))
-}
-
 // tell opens the session and tells it a control event.
 func (h *Host) tell(ctx context.Context, sid id.Session, ev machine.Event) error {
-	s, err := h.open(ctx, sid, false)
+	s, err := h.open(ctx, sid, existing)
 	if err != nil {
 		return err
 	}
 	_, err = s.ask(ctx, &letter{rank: control, event: ev})
 	return err
-}
-
-// Input is what a session is given to do.
-type Input struct {
-	ID          id.Input // empty: minted
-	Key         string   // idempotency key; empty: the id
-	Steer       bool     // taken into the running run at its next boundary; false: starts a run of its own, in turn
-	Content     transcript.Blocks
-	Continue    bool
-	RequireIdle bool
-}
-
-// AcceptWithCompletion admits an input. When it returns without an error the input is durable. Duplicate in the verdict says it had
-// been admitted before, under the id given there. store.ErrUnknown: it may be durable; ask again with the same id.
-func (h *Host) AcceptWithCompletion(ctx context.Context, sid id.Session, in Input) (machine.Verdict, error) {
-	v, err := h.accept(ctx, sid, in)
-	return v, failed("submit to", sid, err)
-}
-
-func (h *Host) accept(ctx context.Context, sid id.Session, in Input) (machine.Verdict, error) {
-	s, err := h.open(ctx, sid, false)
-	if err != nil {
-		return machine.Verdict{}, err
-	}
-	minted := in.ID == "" && in.Key == ""
-	if in.ID == "" {
-		in.ID = id.Input(id.New())
-	}
-	lane := inbox.Queue
-	if in.Steer {
-		lane = inbox.Steer
-	}
-	return s.ask(ctx, &letter{rank: work, minted: minted, event: machine.Submit{ID: in.ID, Key: in.Key, Lane: lane,
-		Content: in.Content, Continue: in.Continue, RequireIdle: in.RequireIdle}})
 }
 
 // Wait blocks until an input has ended, and says how. The session is woken if it is at rest. What it waits for is the input, not an
@@ -152,7 +113,7 @@ func (h *Host) wait(ctx context.Context, sid id.Session, in id.Input) (machine.I
 		if err != nil || how.Ended != nil {
 			return how, err
 		}
-		if s, err = h.open(ctx, sid, false); err != nil {
+		if s, err = h.open(ctx, sid, existing); err != nil {
 			return how, err
 		}
 	}
@@ -181,70 +142,18 @@ func live(st machine.State, in id.Input) bool {
 	return ok
 }
 
-// InterruptCurrentRun ends the named run at once: what it has open settles as cancelled, its inputs end, and the executor is told to
-// stop. When it returns the end is durable. ErrNotRunning, ErrNotCurrent: nothing was done.
-func (h *Host) InterruptCurrentRun(ctx context.Context, sid id.Session, r id.Run, reason string) error {
-	return failed("interrupt", sid, h.tell(ctx, sid, machine.Interrupt{Run: r, Reason: reason}))
-}
-
 // CancelAfterBoundary ends the named run where it would next call the model or complete. A repeat changes nothing.
 func (h *Host) CancelAfterBoundary(ctx context.Context, sid id.Session, r id.Run) error {
 	return failed("cancel", sid, h.tell(ctx, sid, machine.CancelAfterBoundary{Run: r}))
 }
 
-// StopRuntimeExecutor takes no more input and ends the session when its run ends; what waits is abandoned. It returns when the stop
-// is durable and nothing of the session runs any more. patience bounds how long the run may take; then it is interrupted. 0: it may
-// take for ever.
-func (h *Host) StopRuntimeExecutor(ctx context.Context, sid id.Session, reason string, patience time.Duration) error {
-	return failed("stop", sid, h.stopSession(ctx, sid, reason, patience))
-}
-
-func (h *Host) stopSession(ctx context.Context, sid id.Session, reason string, patience time.Duration) error {
-	s, err := h.open(ctx, sid, false)
-	if err != nil {
-		return err
-	}
-	quiet := make(chan struct{})
-	// Waiting begins before the stop is decided: the reconcile that follows the decision must see who waits.
-	l := &letter{rank: control, event: machine.Stop{Reason: reason}, local: func() { s.quiet = append(s.quiet, quiet) }}
-	if _, err = s.ask(ctx, l); err != nil {
-		return err
-	}
-	var late <-chan time.Time
-	if patience > 0 {
-		t := time.NewTimer(patience)
-		defer t.Stop()
-		late = t.C
-	}
-	for {
-		select {
-		case <-quiet:
-			return nil
-		case <-s.gone:
-			return s.reasonEnded()
-		case <-late:
-			late = nil
-			r := s.state().Run()
-			if r == "" {
-				continue
-			}
-			err := h.InterruptCurrentRun(ctx, sid, r, "stopped: "+reason)
-			if err != nil && !errors.Is(err, ErrNotRunning) {
-				return err
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("the stop goes on: %w", ctx.Err())
-		}
-	}
-}
-
 // ContainsSession reports whether a session is registered, live here or at rest.
 func (h *Host) ContainsSession(ctx context.Context, sid id.Session) (bool, error) {
-	_, err := h.State(ctx, sid)
+	st, err := h.State(ctx, sid)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && !st.Lifecycle.Away, err
 }
 
 // SessionHasExecutor reports whether the session is live here with an executor attached. It takes no lock that a run holds.

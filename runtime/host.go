@@ -23,6 +23,7 @@ type Config struct {
 	Feed     *feed.Hub
 	Owner    store.Owner
 	Executor executor.Executor      // attached to every session that is opened; nil: sessions wait for EnsureSessionWithExecutor
+	Signals  Signals                // who hears what became of a placed session; nil: nobody, and nobody is owed anything
 	Gone     func(store.Owner) bool // has the holder of a lease certainly ended? nil: nobody knows
 	Now      func() time.Time       // time.Now
 
@@ -81,15 +82,25 @@ type Host struct {
 	abandoned   atomic.Int64
 	drainers    tally
 	activations tally
+	calls       tally // of foreign code other than executors at work, and who waits for them
 }
 
 // slot is a place in the table: opened once, for whoever came first.
 type slot struct {
 	ready   chan struct{}
-	create  bool // by somebody who would make the session
+	opening opening // what whoever came first wanted
 	session *session
 	err     error
 }
+
+// opening says what a session is opened for.
+type opening uint8
+
+const (
+	existing  opening = iota // it must be registered
+	returning                // it may have been unregistered
+	creating                 // it need not exist
+)
 
 // New makes a host. It must be closed.
 func New(c Config) *Host {
@@ -104,9 +115,9 @@ func New(c Config) *Host {
 func (h *Host) Abandoned() int64 { return h.abandoned.Load() }
 
 // open returns the live session, waking it if it is at rest: lease, load, decide about what an earlier process left open, attach.
-func (h *Host) open(ctx context.Context, sid id.Session, create bool) (*session, error) {
+func (h *Host) open(ctx context.Context, sid id.Session, o opening) (*session, error) {
 	for {
-		sl, err := h.place(sid, create)
+		sl, err := h.place(sid, o)
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +126,7 @@ func (h *Host) open(ctx context.Context, sid id.Session, create bool) (*session,
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if create && !sl.create && errors.Is(sl.err, ErrNotFound) {
+		if o > sl.opening && errors.Is(sl.err, ErrNotFound) {
 			continue // whoever came first only looked for it
 		}
 		return sl.session, sl.err
@@ -123,7 +134,7 @@ func (h *Host) open(ctx context.Context, sid id.Session, create bool) (*session,
 }
 
 // place returns the session's slot, in which it is live or being woken.
-func (h *Host) place(sid id.Session, create bool) (*slot, error) {
+func (h *Host) place(sid id.Session, o opening) (*slot, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closing.Load() {
@@ -132,7 +143,7 @@ func (h *Host) place(sid id.Session, create bool) (*slot, error) {
 	if sl := h.table[sid]; sl != nil {
 		return sl, nil
 	}
-	sl := &slot{ready: make(chan struct{}), create: create}
+	sl := &slot{ready: make(chan struct{}), opening: o}
 	h.table[sid] = sl
 	h.startRenewing()
 	h.drainers.add()
@@ -155,18 +166,18 @@ func (h *Host) wake(sid id.Session, sl *slot) (*session, error) {
 		return nil, err
 	}
 	asked := h.config.Now()
-	lease, err := h.acquire(sid, asked, sl.create)
+	lease, err := h.acquire(sid, asked, sl.opening == creating)
 	if err != nil {
 		return nil, err
 	}
 	d, err := driver.Open(h.ctx, h.config.Store, lease, &h.budget)
-	if err == nil && !sl.create && d.State().Version == 0 {
+	if st := d.State; err == nil && (st().Version == 0 && sl.opening != creating || st().Lifecycle.Away && sl.opening == existing) {
 		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.config.Store.Release(h.ctx, lease))
 	}
-	s := &session{host: h, id: sid, slot: sl, driver: d, gone: make(chan struct{})}
+	s := &session{host: h, id: sid, slot: sl, driver: d, gone: make(chan struct{}), sending: map[id.Effect]bool{}}
 	s.lease.Store(&lease)
 	s.holdUntil(asked.Add(h.config.LeaseTTL))
 	st := d.State()
@@ -174,7 +185,7 @@ func (h *Host) wake(sid id.Session, sl *slot) (*session, error) {
 	if st.Version == 0 {
 		return s, nil // RegisterSession goes on from here
 	}
-	if err := s.resume(h.ctx, st); err != nil {
+	if err := s.resume(h.ctx); err != nil {
 		s.discard(err)
 		return nil, err
 	}
@@ -244,16 +255,18 @@ func (s *session) discard(why error) {
 	}
 }
 
-// resume decides about what an earlier process left open, then attaches the executor. The decision is durable before anything can be
-// handed out.
-func (s *session) resume(ctx context.Context, st machine.State) error {
-	if run := st.Run(); run != "" {
-		lost := machine.ExecutorLost{Run: run, Reason: "the process that carried the run out has ended"}
-		if _, err := s.ask(ctx, &letter{rank: outcomes, event: lost}); err != nil {
-			return err
-		}
+// resume begins the session's life in this process: what an earlier one left open is decided about, and that is durable before anything can
+// be handed out.
+func (s *session) resume(ctx context.Context) error {
+	opened := machine.Opened{Reason: "the process that carried the run out has ended"}
+	l := &letter{rank: outcomes}
+	if ex := s.host.config.Executor; ex != nil {
+		a := s.attachment(ex)
+		opened.Attachment, l.after = a.event.(machine.Attach).Attachment, a.after
 	}
-	return s.attachDefault(ctx)
+	l.event = opened
+	_, err := s.ask(ctx, l)
+	return err
 }
 
 // attachDefault wires the host's own executor in, if it has one and the session has none.
@@ -420,6 +433,7 @@ func (h *Host) Close(ctx context.Context) error {
 	idle := func() {
 		h.drainers.wait() // one may have looked at closing before it was set, and put an executor to work
 		h.activations.wait()
+		h.calls.wait()
 		h.drainers.wait()
 		if renewals != nil {
 			<-renewals

@@ -55,16 +55,17 @@ func TestPrepareBindings_takes_a_place_once(t *testing.T) {
 		p := w.registered(nil)
 		here := machine.Placement{Runtime: "rt-1", Fence: 7, Generation: 1}
 		for range 2 { // the same again is no change
-			w.ok(p.PrepareBindings(w.ctx, sid, here))
+			w.ok(p.BindPlacement(w.ctx, sid, p.state().Lifecycle.Epoch, here))
 		}
 		for _, elsewhere := range []machine.Placement{{Runtime: "rt-2", Fence: 7, Generation: 1}, {Runtime: "rt-1", Fence: 8, Generation: 1}} {
-			err := p.PrepareBindings(w.ctx, sid, elsewhere)
+			err := p.BindPlacement(w.ctx, sid, p.state().Lifecycle.Epoch, elsewhere)
 			var r *machine.Refusal
-			if !errors.Is(err, runtime.ErrNotReady) || !errors.As(err, &r) || r.Guard != machine.GuardPlace {
+			var bound *runtime.BoundError
+			if !errors.Is(err, runtime.ErrBound) || !errors.As(err, &r) || r.Guard != machine.GuardPlace || !errors.As(err, &bound) || bound.Bound != "rt-1" {
 				w.Errorf("%+v: %v", elsewhere, err)
 			}
 		}
-		if err := p.PrepareBindings(w.ctx, "00000000-0000-7000-8000-0000000000ff", here); !errors.Is(err, runtime.ErrNotFound) {
+		if err := p.BindPlacement(w.ctx, "00000000-0000-7000-8000-0000000000ff", "", here); !errors.Is(err, runtime.ErrNotFound) {
 			w.Errorf("an unknown session: %v", err)
 		}
 		p.close()

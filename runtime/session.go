@@ -38,6 +38,7 @@ type letter struct {
 
 type answer struct {
 	verdict machine.Verdict
+	state   machine.State // that the decision led to
 	err     error
 }
 
@@ -52,11 +53,12 @@ type session struct {
 	leaseEnds atomic.Pointer[time.Time]     // by the host's clock: nothing is handed out after it
 	heldBack  atomic.Bool                   // something was not handed out because of it
 
-	mu    sync.Mutex // guards mail and its two flags, nothing else
-	mail  []*letter
-	busy  bool          // a drainer is at work
-	ended error         // why no more mail is taken
-	gone  chan struct{} // closed with it
+	mu      sync.Mutex // guards mail and its two flags, nothing else
+	mail    []*letter
+	busy    bool          // a drainer is at work
+	ended   error         // why no more mail is taken
+	gone    chan struct{} // closed with it
+	parting *parting      // the unregistration that is under way
 
 	waiters waiters
 
@@ -64,12 +66,14 @@ type session struct {
 	driver   *driver.Driver // nil once the session is lost
 	executor executor.Executor
 	live     *activation
-	quiet    []chan<- struct{} // wait until the stop is done and nothing is running
-	held     []*letter         // our own letters that could not be written; they go before all others
-	unsure   *attempt          // a commit whose outcome is to be looked up before anything else is staged
-	failing  time.Time         // since when the store has refused what must not be dropped, again and again
-	failed   time.Time         // when it did so last; zero: it has written since
-	look     bool              // a letter is on its way that makes the drainer look again
+	quiet    []chan<- error     // wait until the stop is done, nothing is running, and the executor has cleaned up
+	leaving  []chan<- error     // wait until nothing is running, because the session is being unregistered
+	sending  map[id.Effect]bool // signals that are on their way
+	held     []*letter          // our own letters that could not be written; they go before all others
+	unsure   *attempt           // a commit whose outcome is to be looked up before anything else is staged
+	failing  time.Time          // since when the store has refused what must not be dropped, again and again
+	failed   time.Time          // when it did so last; zero: it has written since
+	look     bool               // a letter is on its way that makes the drainer look again
 }
 
 // attempt is a commit whose outcome is unknown.
@@ -99,24 +103,30 @@ func (s *session) put(l *letter) error {
 
 // ask gives the session a letter and waits for the answer. If ctx ends first the letter is not taken back.
 func (s *session) ask(ctx context.Context, l *letter) (machine.Verdict, error) {
+	a := s.await(ctx, l)
+	return a.verdict, a.err
+}
+
+// await is ask with all of the answer.
+func (s *session) await(ctx context.Context, l *letter) answer {
 	if err := ctx.Err(); err != nil {
-		return machine.Verdict{}, err
+		return answer{err: err}
 	}
 	ch := make(chan answer, 1)
 	l.answer = ch
 	if err := s.put(l); err != nil {
-		return machine.Verdict{}, err
+		return answer{err: err}
 	}
 	select {
 	case a := <-ch:
-		return a.verdict, a.err
+		return a
 	case <-ctx.Done():
 	}
 	select {
 	case a := <-ch: // the answer may be what ended ctx
-		return a.verdict, a.err
+		return a
 	default:
-		return machine.Verdict{}, errors.Join(store.ErrUnknown, ctx.Err())
+		return answer{err: errors.Join(store.ErrUnknown, ctx.Err())}
 	}
 }
 
@@ -224,7 +234,7 @@ func (s *session) stage(mail []*letter) (*driver.Staged, []answer, error) {
 		if err != nil && !refused(err) {
 			return nil, nil, err
 		}
-		answers[n] = answer{c.Verdict, err}
+		answers[n] = answer{c.Verdict, c.Next, err}
 	}
 	return staged, answers, nil
 }
@@ -351,14 +361,6 @@ func (s *session) end(why error) {
 	s.lease.Store(nil)
 	s.answerAll(rest, why)
 	s.waiters.fail(why)
-}
-
-// tellQuiet answers those who wait for a stop to be done and for nothing to run.
-func (s *session) tellQuiet() {
-	for _, ch := range s.quiet {
-		close(ch)
-	}
-	s.quiet = nil
 }
 
 func (s *session) reasonEnded() error {

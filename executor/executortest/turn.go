@@ -20,6 +20,8 @@ type Turn struct {
 	open    map[id.Effect]bool
 	reports []run.Report
 	wake    chan struct{}
+
+	boundary run.Boundary
 }
 
 // NewTurn opens the first directives. next says what an answer opens; nil: nothing.
@@ -97,6 +99,25 @@ func (t *Turn) take() (d run.Directive, ok, over bool) {
 		return d, true, false
 	}
 	return d, false, len(t.open) == 0
+}
+
+// Boundary implements executor.Turn: what was put there with AtBoundary, once.
+func (t *Turn) Boundary(_ context.Context, e id.Effect) (run.Boundary, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.open[e] {
+		return run.Boundary{}, executor.ErrStale
+	}
+	b := t.boundary
+	t.boundary.Steers = nil
+	return b, nil
+}
+
+// AtBoundary says what the next call of Boundary finds.
+func (t *Turn) AtBoundary(b run.Boundary) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.boundary = b
 }
 
 // Report implements executor.Turn: an answer to what is not open is stale.

@@ -78,7 +78,7 @@ const (
 	WhyStopped       = "session is stopped"
 	WhyRetired       = "session is retired"
 	WhyDestroyed     = "session is destroyed"
-	WhyRunning       = "a run is bound"
+	WhyRunning       = "session is running"
 )
 
 type guard = fsm.Guard[State, Event]
