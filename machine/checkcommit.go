@@ -75,7 +75,11 @@ func (f *findings) ledgerDiff(prev State, c Commit) {
 		}
 		f.want(d.Class == old.Class, "R05", "%s had class %s and is issued again as %s", d.ID, old.Class, d.Class)
 		f.want(d.Class.Repeatable(), "R35", "%s is issued again and of class %s", d.ID, d.Class)
-		f.want(d.At == old.At && d.Upto == old.Upto, "R07", "%s has moved", d.ID)
+		upto := old.Upto
+		if d.Kind == run.ApplyRun {
+			upto = c.Next.Message + 1 // with what was said to the run meanwhile
+		}
+		f.want(d.At == old.At && d.Upto == upto, "R07", "%s has moved", d.ID)
 		f.want(d.Kind == old.Kind && d.Run == old.Run && d.Round == old.Round && d.Call.ID == old.Call.ID, "R01", "%s has become another", d.ID)
 		f.want(d.Attempt > old.Attempt || d.NotBefore == old.NotBefore, "R39", "%s was to wait until %v and is issued for %v", d.ID, old.NotBefore, d.NotBefore)
 		f.want(d.Attempt > old.Attempt || d.Kind == run.CallModel && d.Attempt == old.Attempt, "R04", "%s is issued again at attempt %d after %d",

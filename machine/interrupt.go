@@ -90,7 +90,7 @@ func (b *step) executorLost(ev ExecutorLost) error {
 			if err != nil {
 				return b.runUnknown(d, ev.Reason)
 			}
-			d.Attempt = again.Attempt
+			d.Attempt, d.Upto = again.Attempt, b.s.Message+1 // steers that were taken in are part of what begins again
 			b.ask(d)
 			told.Reissued++
 		}
