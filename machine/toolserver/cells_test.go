@@ -13,7 +13,7 @@ import (
 
 func serverCells() (string, error) {
 	var states []One
-	for n := range 96 {
+	for n := range 48 {
 		o := One{Name: "a", Timeout: time.Minute, Server: Server{Order: 1, Generation: 2}}
 		o.Drain = Drain{Since: zero, Until: zero.Add(time.Minute)}
 		o.Counters = Counters{Epoch: 9, LastStage: 9, LastTask: 9, LastOrder: 9}

@@ -364,6 +364,9 @@ func TestR74_after_a_shutdown_nothing_is_staged_and_every_connection_is_closed(t
 		x.refuses(Event{Kind: k, Server: "a"}, "shut down")
 	}
 	x.refuses(succeeded(c), "shut down")
+	if _, err := Step(x.s, succeeded(c)); !errors.Is(err, fsm.ErrStale) {
+		t.Errorf("%v is not stale", err)
+	}
 	x.refuses(Event{Kind: CallStarted, Server: "a"}, CauseUnavailable)
 	x.status("a", "disconnected")
 	x.does(Event{Kind: CallFinished, Server: "a", Generation: g})

@@ -144,12 +144,14 @@ func (s State) put(o One) State {
 // is not the pending one is refused as fsm.ErrStale: its connection, if it has one, is not wanted.
 func Step(s State, e Event) (State, error) {
 	next, err := Table.Step(s, e)
-	if err != nil || e.Kind >= ofOne {
-		return next, err
+	if err == nil && e.Kind < ofOne {
+		var one One
+		if one, err = Servers.Step(next.pick(e.Server), e); err == nil {
+			return next.put(one), nil
+		}
 	}
-	one, err := Servers.Step(next.pick(e.Server), e)
 	if err == nil {
-		return next.put(one), nil
+		return next, nil
 	}
 	var no *fsm.Refusal
 	if (e.Kind == PendingSucceeded || e.Kind == PendingFailed) && errors.As(err, &no) {
