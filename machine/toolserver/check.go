@@ -11,11 +11,14 @@ import (
 // tests, simulations and doctors; Step does not need it.
 func Check(s State) error {
 	var f findings
-	seen := map[string]bool{}
+	type number struct {
+		what string
+		n    uint64
+	}
+	seen := map[number]bool{}
 	unique := func(rule, what string, n uint64) {
-		key := fmt.Sprint(what, n)
-		f.want(n == 0 || !seen[key], rule, "two servers have %s %d", what, n)
-		seen[key] = true
+		f.want(n == 0 || !seen[number{what, n}], rule, "two servers have %s %d", what, n)
+		seen[number{what, n}] = true
 	}
 	for name, v := range s.Servers.All() {
 		f.staged(s, string(name), *v)
