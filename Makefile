@@ -4,12 +4,12 @@ GO      ?= go
 TIMEOUT ?= 15m
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck test layers sim interop smoke cross build bench golden clean
+.PHONY: help check fmt vet staticcheck test layers sim interop examples smoke cross build bench golden clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: fmt vet staticcheck layers cross smoke interop sim test ## everything CI runs
+check: fmt vet staticcheck layers cross smoke interop examples sim test ## everything CI runs
 
 fmt: ## fail if gofmt would change a file
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
@@ -31,6 +31,9 @@ sim: ## a short simulation: seeded crashes, zombies, lost leases
 
 interop: ## our wire formats against the official SDKs (a module of its own)
 	cd interop && $(GO) vet ./... && $(GO) test -timeout $(TIMEOUT) ./...
+
+examples: ## the examples that are modules of their own; the others are among the tests
+	cd examples/foreign-executor && $(GO) vet ./... && $(GO) test -timeout $(TIMEOUT) ./...
 
 smoke: ## the README's own commands, in an empty folder with an empty home
 	scripts/smoke.sh

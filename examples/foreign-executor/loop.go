@@ -42,6 +42,9 @@ func (l Loop) carryOut(ctx context.Context, d run.Directive, b executor.Bindings
 	if err != nil {
 		return run.RunApplied{}, err
 	}
+	if d.Attempt > 1 { // what an attempt has shown that came to no end is void
+		b.Delta(executor.Delta{ID: d.ID, Kind: executor.DeltaRestart})
+	}
 	model := &tap{Model: l.Model, directive: d, bindings: b}
 	loop := agents.NewExecutor(&agents.OpenAIFunctionsAgent{LLM: model, Tools: l.Tools, OutputKey: output,
 		Prompt: prompts.NewChatPromptTemplate([]prompts.MessageFormatter{messages(rows), prompts.MessagesPlaceholder{VariableName: scratchpad}}),
@@ -51,6 +54,8 @@ func (l Loop) carryOut(ctx context.Context, d run.Directive, b executor.Bindings
 	switch {
 	case ctx.Err() != nil:
 		return run.RunApplied{}, ctx.Err() // interrupted, or this process lets the session go: nobody wants the report
+	case errors.Is(model.lost, executor.ErrStale):
+		return report, nil // the run is over: the report is as stale as the question was, and nobody minds
 	case model.lost != nil:
 		return run.RunApplied{}, model.lost // not the loop's failure: the run stays open
 	case errors.Is(err, errCancelled):

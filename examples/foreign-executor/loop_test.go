@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,26 +77,11 @@ func TestThe_reply_is_shown_while_it_streams(t *testing.T) {
 		d := newDoor()
 		w.runs(loop(clerk{}, d))
 		r := w.submit("how many candles?")
-		var shown string
-		followed := later(func() error {
-			for e, err := range w.Events(w.ctx, w.session, 0) {
-				if err != nil {
-					return err
-				}
-				switch p := e.Payload.(type) {
-				case event.TextDelta:
-					shown += p.Delta
-				case event.RunCompleted:
-					return nil
-				}
-			}
-			return errors.New("the events ended")
-		})
+		shown := w.follow()
 		close(d.open)
 		w.ended(r.Input, control.Completed)
-		w.ok(<-followed)
-		if shown != "In stock: 4 candles." {
-			w.Errorf("shown while it streamed: %q", shown)
+		if got := <-shown; got != "In stock: 4 candles." {
+			w.Errorf("shown while it streamed: %q", got)
 		}
 	})
 }
@@ -119,6 +105,182 @@ func TestA_run_knows_what_was_said_before_it_and_the_same_input_twice_is_one(t *
 			"human: and {{.matches}} matches?"}) {
 			w.Errorf("the model was asked %q", calls)
 		}
+	})
+}
+
+// Scenario: S90
+func TestR38_a_steer_arrives_at_the_next_call_of_the_model_and_has_its_receipt(t *testing.T) {
+	bubble(t, func(w *world) {
+		model, d := &heard{Model: clerk{}}, newDoor()
+		w.runs(loop(model, d))
+		r := w.submit("how many candles?")
+		<-d.behind
+		aside := w.steer("also count the matches")
+		close(d.open)
+		if out := w.ended(r.Input, control.Completed); out.Text != "In stock: 4 candles, 12 matches." {
+			w.Errorf("outcome %+v", out)
+		}
+		if out := w.ended(aside.Input, control.Completed); out.Run != r.Run {
+			w.Errorf("the steer ended in %+v", out)
+		}
+		calls := model.all()
+		second := []string{"system: You keep the stock.", "human: how many candles?", "ai: calls stock", "tool: 4 candles", "human: also count the matches"}
+		if len(calls) != 3 || !slices.Equal(calls[1], second) || !slices.Equal(calls[2][:5], second) {
+			w.Errorf("the model was asked %q", calls)
+		}
+		if got := w.conversation(); !slices.Equal(got[1:], []string{"user: how many candles?", "user: also count the matches", "tool: stock(candles): 4 candles",
+			"tool: stock(matches): 12 matches", "assistant: In stock: 4 candles, 12 matches."}) {
+			w.Errorf("conversation %q", got)
+		}
+		receipt, err := w.rt.Host().LoadBoundaryReceipt(w.ctx, w.session, r.Run, 2)
+		if err != nil || receipt.Boundary != "run_checkpoint" || !slices.Equal(receipt.Inputs, []id.Input{aside.Input}) {
+			w.Errorf("receipt %+v %v", receipt, err)
+		}
+		if w.ends() != 1 {
+			w.Errorf("%d ends of one run", w.ends())
+		}
+	})
+}
+
+// leaving is a model that does something before it answers for good.
+type leaving struct {
+	clerk
+	do func()
+}
+
+func (l leaving) GenerateContent(ctx context.Context, messages []llms.MessageContent, options ...llms.CallOption) (*llms.ContentResponse, error) {
+	reply, err := l.clerk.GenerateContent(ctx, messages, options...)
+	if err == nil && len(reply.Choices[0].ToolCalls) == 0 {
+		l.do()
+	}
+	return reply, err
+}
+
+func TestR38_a_steer_that_comes_too_late_for_the_run_begins_the_next(t *testing.T) {
+	bubble(t, func(w *world) {
+		var late control.Receipt
+		w.runs(loop(leaving{do: sync.OnceFunc(func() { late = w.steer("and how many matches?") })}, shelf))
+		r := w.submit("how many candles?")
+		if out := w.ended(r.Input, control.Completed); out.Text != "In stock: 4 candles." {
+			w.Errorf("outcome %+v", out)
+		}
+		if out := w.ended(late.Input, control.Completed); out.Run == r.Run || out.Text != "In stock: 12 matches." {
+			w.Errorf("the steer ended in %+v", out)
+		}
+	})
+}
+
+// Scenario: S41
+func TestA_steer_where_nothing_runs_begins_a_run(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.runs(loop(clerk{}, shelf))
+		aside := w.steer("how many candles?")
+		if out := w.ended(aside.Input, control.Completed); out.Run != aside.Run || out.Text != "In stock: 4 candles." {
+			w.Errorf("the steer ended in %+v", out)
+		}
+		receipt, err := w.rt.Host().LoadBoundaryReceipt(w.ctx, w.session, aside.Run, 1)
+		if err != nil || receipt.Boundary != "run_start" || !slices.Equal(receipt.Inputs, []id.Input{aside.Input}) {
+			w.Errorf("receipt %+v %v", receipt, err)
+		}
+		if _, err := w.rt.Host().LoadBoundaryReceipt(w.ctx, w.session, aside.Run, 2); err == nil {
+			w.Error("something was injected")
+		}
+	})
+}
+
+// Scenario: S93
+func TestA_loop_that_never_asks_at_its_boundaries_is_steered_by_the_next_run(t *testing.T) {
+	bubble(t, func(w *world) {
+		begun, leave := make(chan id.Run, 2), make(chan struct{})
+		w.runs(executor.Whole{Do: func(_ context.Context, d run.Directive, _ executor.Bindings) (run.RunApplied, error) {
+			begun <- d.Run
+			<-leave
+			return run.RunApplied{Appends: said(map[string]any{output: "done"}, "deaf", transcript.Usage{})}, nil
+		}})
+		r := w.submit("how many candles?")
+		<-begun
+		aside := w.steer("also count the matches")
+		synctest.Wait()
+		if in, err := w.rt.Host().ListActiveInputs(w.ctx, w.session); err != nil || !slices.Equal(in, []id.Input{r.Input, aside.Input}) {
+			w.Errorf("active %v %v", in, err)
+		}
+		close(leave)
+		w.ended(r.Input, control.Completed)
+		if out := w.ended(aside.Input, control.Completed); out.Run == r.Run || out.Run != <-begun {
+			w.Errorf("the steer ended in %+v", out)
+		}
+		if n := w.ends(); n != 2 {
+			w.Errorf("%d ends of two runs", n)
+		}
+	})
+}
+
+// cut is a session that cannot be asked at a boundary.
+type cut struct {
+	executor.Turn
+	err error
+}
+
+func (c cut) Boundary(context.Context, id.Effect) (run.Boundary, error) { return run.Boundary{}, c.err }
+
+func TestA_session_that_cannot_be_asked_keeps_the_run_open_and_one_that_is_over_is_no_failure(t *testing.T) {
+	t.Parallel()
+	d := run.Directive{ID: id.Effect{Version: 1}, Kind: run.ApplyRun, Attempt: 1, Run: "r", Upto: 1, Inputs: []id.Input{"a"}}
+	for _, c := range []struct{ err, want error }{{errBroken, errBroken}, {executor.ErrStale, nil}} {
+		model, turn := &heard{Model: clerk{}}, executortest.NewTurn(nil, d)
+		if c.err == executor.ErrStale {
+			turn.Withdraw(d.ID)
+		}
+		err := loop(model, shelf).Apply(t.Context(), executor.Run{Run: d.Run}, executor.Bindings{Turn: cut{turn, c.err},
+			Transcript: func(context.Context, int) ([]transcript.Row, error) {
+				return []transcript.Row{{Entry: transcript.User{Content: transcript.TextBlocks("how many candles?")}}}, nil
+			}})
+		if !errors.Is(err, c.want) || len(turn.Reports()) > 0 || len(model.all()) > 0 {
+			t.Errorf("%v: returned %v, reported %v, the model was asked %q", c.err, err, turn.Reports(), model.all())
+		}
+	}
+}
+
+func TestR38_a_run_that_begins_again_still_knows_how_it_was_steered(t *testing.T) {
+	bubble(t, func(w *world) {
+		model, d := &heard{Model: &moody{Model: clerk{}, after: 1, panics: 1}}, newDoor()
+		w.runs(loop(model, d))
+		r := w.submit("how many candles?")
+		<-d.behind
+		aside := w.steer("also count the matches")
+		close(d.open) // the steer is taken in, and the model panics
+		if out := w.ended(aside.Input, control.Completed); out.Run != r.Run {
+			w.Errorf("the steer ended in %+v", out)
+		}
+		w.ended(r.Input, control.Completed)
+		calls := model.all()
+		if len(calls) < 3 || !slices.Equal(calls[2], []string{"system: You keep the stock.", "human: how many candles?", "human: also count the matches"}) {
+			w.Errorf("the model was asked %q", calls)
+		}
+	})
+}
+
+// Scenario: S98
+func TestR42_a_cancel_at_the_boundary_ends_the_run_before_the_next_call_of_the_model(t *testing.T) {
+	bubble(t, func(w *world) {
+		model, d := &heard{Model: clerk{}}, newDoor()
+		w.runs(loop(model, d))
+		r := w.submit("how many candles?")
+		inside := <-d.behind
+		w.ok(w.CancelAfterBoundary(w.ctx, w.session, r.Run))
+		w.ok(w.CancelAfterBoundary(w.ctx, w.session, r.Run))
+		synctest.Wait()
+		if inside.Err() != nil {
+			w.Error("the tool was stopped, and it may end its work")
+		}
+		close(d.open)
+		if out := w.ended(r.Input, control.Cancelled); out.Usage.Output != 1 {
+			w.Errorf("outcome %+v", out)
+		}
+		if n := len(model.all()); n != 1 || w.ends() != 1 {
+			w.Errorf("%d calls of the model, %d ends", n, w.ends())
+		}
+		w.ended(w.submit("how many matches?").Input, control.Completed)
 	})
 }
 
@@ -165,6 +327,7 @@ func TestR40_a_tool_that_does_not_hear_the_interrupt_cannot_delay_the_end_nor_sa
 	})
 }
 
+// Scenario: S105
 func TestR43_a_stop_waits_for_the_run_and_lets_nothing_in_meanwhile(t *testing.T) {
 	bubble(t, func(w *world) {
 		d := newDoor()
@@ -200,30 +363,37 @@ func TestR43_a_stop_that_loses_its_patience_interrupts(t *testing.T) {
 	})
 }
 
-// moody is a model that panics as long as it is asked to.
+// moody is a model that panics when it has answered often enough, in the middle of a reply and as often as it is asked to.
 type moody struct {
 	llms.Model
-	panics int
+	after, panics int
 }
 
 func (m *moody) GenerateContent(ctx context.Context, messages []llms.MessageContent, options ...llms.CallOption) (*llms.ContentResponse, error) {
-	if m.panics > 0 {
+	reply, err := m.Model.GenerateContent(ctx, messages, options...)
+	if m.after--; m.after < 0 && m.panics > 0 {
 		m.panics--
 		panic("out of its mind")
 	}
-	return m.Model.GenerateContent(ctx, messages, options...)
+	return reply, err
 }
 
 func TestR04_after_a_panic_a_run_that_may_be_repeated_begins_again_and_is_counted(t *testing.T) {
 	bubble(t, func(w *world) {
-		w.runs(loop(&moody{Model: clerk{}, panics: 1}, shelf))
+		d := newDoor()
+		w.runs(loop(&moody{Model: clerk{}, after: 1, panics: 1}, d))
 		r := w.submit("how many candles?")
+		shown := w.follow()
+		close(d.open)
 		w.ended(r.Input, control.Completed)
 		if n := tally(w, func(p event.Resumed) bool { return p.Reissued == 1 }); n != 1 || w.ends() != 1 {
 			w.Errorf("issued again %d times, %d ends", n, w.ends())
 		}
 		if got := w.conversation(); len(got) != 4 {
 			w.Errorf("conversation %q", got)
+		}
+		if got := <-shown; got != "In stock: 4 candles." {
+			w.Errorf("shown while it streamed: %q", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 
 	"github.com/tmc/langchaingo/llms"
 
@@ -21,8 +22,16 @@ type tap struct {
 	directive run.Directive
 	bindings  executor.Bindings
 
-	usage transcript.Usage
-	lost  error // the session could not be asked
+	steers []steer
+	usage  transcript.Usage
+	lost   error // the session could not be asked
+}
+
+// steer is what was said to a running run, and how much of its prompt had been said by then. The loop makes its prompts anew from what it
+// knows, and of steers it knows nothing.
+type steer struct {
+	after int
+	text  string
 }
 
 // GenerateContent implements llms.Model.
@@ -30,16 +39,52 @@ func (t *tap) GenerateContent(ctx context.Context, messages []llms.MessageConten
 	if err := ctx.Err(); err != nil {
 		return nil, err // a tool that does not look at its context came back late
 	}
+	if err := t.boundary(ctx, len(messages)); err != nil {
+		return nil, err
+	}
 	p := t.bindings.Profile
 	options = append(options, llms.WithModel(p.Model), llms.WithStreamingFunc(t.show))
 	if p.MaxOutput > 0 {
 		options = append(options, llms.WithMaxTokens(p.MaxOutput))
 	}
-	reply, err := t.Model.GenerateContent(ctx, messages, options...)
+	reply, err := t.Model.GenerateContent(ctx, t.steered(messages), options...)
 	if err == nil {
 		t.count(reply)
 	}
 	return reply, err
+}
+
+// boundary asks the session what there is before the next call of the model. What it is told is durable already.
+func (t *tap) boundary(ctx context.Context, said int) error {
+	b, err := t.bindings.Turn.Boundary(ctx, t.directive.ID)
+	if err != nil {
+		t.lost = err
+		return err
+	}
+	if b.Cancel {
+		return errCancelled
+	}
+	for _, s := range b.Steers {
+		t.steers = append(t.steers, steer{said, s.Content.Plain()})
+	}
+	return nil
+}
+
+// steered puts each steer where it was said.
+func (t *tap) steered(messages []llms.MessageContent) []llms.MessageContent {
+	var out []llms.MessageContent
+	n := 0
+	said := func(by int) {
+		for ; n < len(t.steers) && t.steers[n].after <= by; n++ {
+			out = append(out, llms.TextParts(llms.ChatMessageTypeHuman, t.steers[n].text))
+		}
+	}
+	for i, m := range messages {
+		said(i)
+		out = append(out, m)
+	}
+	said(math.MaxInt)
+	return out
 }
 
 func (t *tap) show(_ context.Context, chunk []byte) error {

@@ -133,6 +133,32 @@ func (w *world) ends() int {
 	return tally(w, func(event.RunCompleted) bool { return true }) + tally(w, func(event.RunFailed) bool { return true })
 }
 
+// follow returns where the text arrives that a client has in front of it when a run is over: all that streamed, but for what was said
+// to be void.
+func (w *world) follow() <-chan string {
+	shown := make(chan string, 1)
+	go func() {
+		text := ""
+		defer func() { shown <- text }()
+		for e, err := range w.Events(w.ctx, w.session, 0) {
+			if err != nil {
+				w.Error(err)
+				return
+			}
+			switch p := e.Payload.(type) {
+			case event.TextDelta:
+				text += p.Delta
+			case event.AttemptVoided:
+				text = ""
+			case event.RunCompleted, event.RunFailed:
+				return
+			}
+		}
+	}()
+	synctest.Wait()
+	return shown
+}
+
 // later runs a command beside the test, until all are asleep, and returns where its error arrives.
 func later(do func() error) <-chan error {
 	ch := make(chan error, 1)
@@ -161,7 +187,7 @@ type door struct {
 }
 
 func newDoor() *door {
-	return &door{Tool: shelf, behind: make(chan context.Context, 1), open: make(chan struct{})}
+	return &door{Tool: shelf, behind: make(chan context.Context, 8), open: make(chan struct{})}
 }
 
 func (d *door) Call(ctx context.Context, input string) (string, error) {
