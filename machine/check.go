@@ -7,7 +7,11 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/model"
 	"github.com/meerkat-go/meerkat/machine/operation"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
+	"github.com/meerkat-go/meerkat/machine/peer"
+	"github.com/meerkat-go/meerkat/machine/toolserver"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 )
@@ -21,10 +25,19 @@ func Check(s State) error {
 	f.ledger(s)
 	f.round(s)
 	f.inbox(s)
+	f.regions(s)
 	return errors.Join(f...)
 }
 
 type findings []error
+
+// regions: each keeps its own rules, and a session that is over has nothing of them.
+func (f *findings) regions(s State) {
+	r := s.Regions
+	*f = append(*f, toolserver.Check(get(r.Servers)), model.Check(get(r.Model)), peer.Check(get(r.Peer)), registry.Check(get(r.Work)),
+		peer.CheckLink(get(r.Peer), s.Transient.Link))
+	f.want(s.Lifecycle.Phase != lifecycle.Destroyed || r == Regions{}, "R55", "a destroyed session has regions left")
+}
 
 // want notes a breach of a rule unless ok.
 func (f *findings) want(ok bool, rule, format string, args ...any) {

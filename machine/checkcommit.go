@@ -27,7 +27,9 @@ func CheckCommit(prev State, c Commit) error {
 
 func (f *findings) version(prev State, c Commit) {
 	lists := len(c.Inputs) + len(c.Rows) + len(c.Opened) + len(c.Closed) + len(c.Receipts) + len(c.Facts)
-	same := sameControl(prev.Control, c.Next.Control) && prev.Inbox == c.Next.Inbox && prev.Open == c.Next.Open
+	changed := changedRegions(prev.Regions, c.Next.Regions)
+	f.want(changed == c.Regions, "R23", "regions %b have changed, and the commit says %b", changed, c.Regions)
+	same := changed == 0 && sameControl(prev.Control, c.Next.Control) && prev.Inbox == c.Next.Inbox && prev.Open == c.Next.Open
 	f.want(c.From == prev.Version, "R21", "from version %d, the state has %d", c.From, prev.Version)
 	switch c.Next.Version {
 	case c.From:
@@ -40,6 +42,18 @@ func (f *findings) version(prev State, c Commit) {
 	f.want(c.Profile == (prev.Profile != c.Next.Profile), "R23", "the profile is new: %t, and the commit says %t",
 		prev.Profile != c.Next.Profile, c.Profile)
 	f.want(c.Next.Session == prev.Session, "R20", "session %q became %q", prev.Session, c.Next.Session)
+}
+
+// changedRegions compares what is durable of the regions.
+func changedRegions(a, b Regions) (out Region) {
+	for bit, changed := range map[Region]bool{
+		ServersRegion: get(a.Servers).Durable != get(b.Servers).Durable, ModelRegion: get(a.Model) != get(b.Model),
+		PeerRegion: get(a.Peer) != get(b.Peer), WorkRegion: get(a.Work) != get(b.Work)} {
+		if changed {
+			out |= bit
+		}
+	}
+	return out
 }
 
 // sameControl compares what a version stands for, and neither the version nor its time.

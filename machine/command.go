@@ -29,6 +29,9 @@ func (b *step) opened(ev Opened) error {
 		return nil
 	}
 	b.s.Transient.Attachment = ev.Attachment
+	if err := b.reopened(); err != nil {
+		return err
+	}
 	if l.Phase == lifecycle.Running {
 		return b.executorLost(ExecutorLost{Run: l.Run, Reason: ev.Reason})
 	}
@@ -70,6 +73,9 @@ func (b *step) register(ev Register) error {
 func (b *step) revived(was lifecycle.State) error {
 	if was.Away || was.Phase == lifecycle.Stopped {
 		b.s.Transient.Placement = Placement{}
+		if err := b.sessionBack(); err != nil {
+			return err
+		}
 		b.tell(event.SessionRevived{}, transcript.Position{})
 	}
 	if was.Away && was.Phase == lifecycle.Running {
@@ -162,6 +168,9 @@ func (b *step) stop(ev Stop) error {
 
 func (b *step) settleStopped() error {
 	b.s.Transient.Placement = Placement{}
+	if err := b.sessionOver(); err != nil {
+		return err
+	}
 	reason := b.s.Lifecycle.Reason
 	if err := b.abandonAll(CauseStopped, reason); err != nil {
 		return err
@@ -179,6 +188,9 @@ func (b *step) retire() error {
 		return nil
 	}
 	b.signal(run.RuntimeRetired)
+	if err := b.sessionOver(); err != nil {
+		return err
+	}
 	if b.s.Lifecycle.Phase == lifecycle.Retired {
 		if err := b.settleRetired(); err != nil {
 			return err
@@ -235,6 +247,9 @@ func (b *step) reset() error {
 		return err
 	}
 	b.s.Transient.Placement = Placement{}
+	if err := b.silence(); err != nil {
+		return err
+	}
 	if was != b.s.Lifecycle.Phase || b.c.Verdict.Abandoned > 0 {
 		b.tell(event.SessionReset{Abandoned: b.c.Verdict.Abandoned}, transcript.Position{})
 	}
@@ -278,6 +293,7 @@ func (b *step) destroy() error {
 	}
 	b.signal(run.RuntimeDestroyed)
 	b.s.Transient = Transient{}
+	b.forgetRegions()
 	b.tell(event.SessionDestroyed{Abandoned: b.c.Verdict.Abandoned}, transcript.Position{})
 	return nil
 }

@@ -5,6 +5,9 @@ import (
 
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/model"
+	"github.com/meerkat-go/meerkat/machine/peer"
+	"github.com/meerkat-go/meerkat/machine/toolserver"
 	"github.com/meerkat-go/meerkat/run"
 )
 
@@ -28,6 +31,7 @@ const (
 	GuardHandle   = "executor of the handle is attached"
 	GuardDraining = "no unregistration in progress"
 	GuardDrained  = "an unregistration is in progress"
+	GuardPlaced   = "session is placed"
 	GuardReceipt  = "receipt names the inputs of the run, in order"
 	WhyMissing    = lifecycle.WhyUnregistered
 	WhyStopped    = lifecycle.WhyStopped
@@ -69,7 +73,7 @@ func (b *step) here(ev Event) error {
 		return nil
 	}
 	switch ev.(type) {
-	case Drain, Unregister, Detach, Unbind, ExecutorLost, Interrupt, Destroy:
+	case Drain, Unregister, Detach, Unbind, ExecutorLost, Interrupt, Destroy, Tick:
 		return nil
 	}
 	return b.refuse(Name(ev), GuardDraining)
@@ -86,6 +90,59 @@ func (b *step) in(event string, phases ...lifecycle.Phase) error {
 	why := map[lifecycle.Phase]string{lifecycle.Unregistered: WhyMissing, lifecycle.Idle: "session is idle", lifecycle.Running: lifecycle.WhyRunning,
 		lifecycle.Stopped: WhyStopped, lifecycle.Retired: WhyRetired, lifecycle.Destroyed: WhyDestroyed}[have]
 	return &Refusal{Sort: fsm.ErrPhase, Region: "session", Phase: have.String(), Event: event, Guard: why}
+}
+
+// takesWork reports whether a session in a phase may still be given something to do.
+func takesWork(p lifecycle.Phase) bool { return p == lifecycle.Idle || p == lifecycle.Running }
+
+// mayTell says in which phases of its life a session's regions may be told something. What only lets go of things is never refused.
+func (b *step) mayTell(ev Event) error {
+	working := []lifecycle.Phase{lifecycle.Idle, lifecycle.Running}
+	lasting := []lifecycle.Phase{lifecycle.Idle, lifecycle.Running, lifecycle.Retired}
+	known := []lifecycle.Phase{lifecycle.Idle, lifecycle.Running, lifecycle.Retired, lifecycle.Stopped}
+	may := lasting
+	switch ev := ev.(type) {
+	case Servers:
+		switch ev.Kind {
+		case toolserver.CallStarted, toolserver.CallFinished, toolserver.FinalizeClean, toolserver.FinalizeForced, toolserver.Shutdown,
+			toolserver.Lost, toolserver.Tick, toolserver.PendingFailed, toolserver.SnapshotAligned:
+			may = append(known, lifecycle.Destroyed)
+		default:
+			may = working
+		}
+	case Identity:
+		if may = working; ev.Kind == model.Hydrate || ev.Kind == model.Abort {
+			may = lasting
+		}
+	case Routing:
+		may = working
+		switch ev.Kind {
+		case model.SetBaseline:
+			may = known
+		case model.CompleteImage, model.RestoreImage, model.CancelRouting:
+			may = lasting
+		}
+	case Peers:
+		if ev.Kind == peer.SetSilent || ev.Kind == peer.Detach || ev.Kind == peer.ClearSilent {
+			may = known
+		}
+	case Supervised:
+		if b.s.Transient.Placement == (Placement{}) && (ev.Kind == peer.Bind || ev.Kind == peer.Authorize) {
+			return b.refuse(Name(ev), GuardPlaced)
+		}
+		may = known
+	case Asked:
+		if may = known; ev.Kind == peer.RequestSent {
+			may = lasting
+		}
+	case Comms:
+		if may = lasting; ev.Runtime == (peer.Runtime{}) {
+			may = known
+		}
+	case Linked, Streamed, Work:
+		may = known
+	}
+	return b.in(Name(ev), may...)
 }
 
 // Name is the public name of an event, as refusals tell it.
@@ -139,6 +196,28 @@ func Name(ev Event) string {
 		return "published"
 	case Handled:
 		return Name(ev.Event)
+	case Tick:
+		return "tick"
+	case Servers:
+		return "servers/" + ev.Kind.String()
+	case Identity:
+		return "identity/" + model.IdentityTable.Events[ev.Kind]
+	case Routing:
+		return "routing/" + model.RoutingTable.Events[ev.Kind]
+	case Peers:
+		return "peers/" + ev.Kind.String()
+	case Supervised:
+		return "supervised/" + ev.Kind.String()
+	case Asked:
+		return "asked/" + ev.Kind.String()
+	case Comms:
+		return "comms"
+	case Linked:
+		return "linked/" + ev.Kind.String()
+	case Streamed:
+		return "streamed/" + ev.Kind.String()
+	case Work:
+		return "work/" + ev.Kind.String()
 	}
 	panic(fmt.Sprintf("machine: event %T", ev))
 }

@@ -5,6 +5,7 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/model"
 	"github.com/meerkat-go/meerkat/machine/operation"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
@@ -34,6 +35,11 @@ func (b *step) begin(batch []inbox.Item, grain run.Grain, class run.Class, calle
 	}
 	if err := b.turn(turn.Event{Kind: turn.Start, Run: r}); err != nil {
 		return err
+	}
+	if b.s.Model != nil {
+		if err := b.routing(model.RoutingEvent{Kind: model.AdmitRun}); err != nil {
+			return err
+		}
 	}
 	b.s.Reply, b.round = 0, -1
 	inputs, rows, err := b.stage(r, batch)
@@ -180,6 +186,11 @@ func (b *step) closeRun(status string) error {
 	}
 	for _, i := range b.s.Inbox.Staged() {
 		if err := b.input(i, inbox.Event{Kind: kind}, &how); err != nil {
+			return err
+		}
+	}
+	if b.s.Model != nil {
+		if err := b.routing(model.RoutingEvent{Kind: model.CancelRouting, Cause: model.RunEnded}); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/machine/pmap"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
@@ -25,6 +26,7 @@ type State struct {
 	Profile   *run.Profile // never changed in place
 	Inbox     inbox.Box
 	Open      Ledger
+	Regions
 }
 
 // Ledger is what was asked for and not answered, by id.
@@ -53,6 +55,7 @@ type Transient struct {
 	Attachment Attachment
 	Placement  Placement
 	Draining   bool // it is being unregistered
+	Link       peer.Link
 }
 
 // Attachment is an executor wired in. The zero value: none.
@@ -126,7 +129,8 @@ type Commit struct {
 	From     uint64 // version the step started from
 	Next     State  // Next.Version == From: nothing durable changed, and nothing is written
 	Verdict  Verdict
-	Profile  bool // Next.Profile is new
+	Profile  bool   // Next.Profile is new
+	Regions  Region // those whose durable part is new
 	Inputs   []InputChange
 	Rows     []transcript.Row
 	Opened   []run.Directive // opened, or issued again under the same id
@@ -145,6 +149,7 @@ type Verdict struct {
 	Abandoned int           // inputs that were given up
 	Pending   int           // inputs that are still to be carried out
 	Boundary  *run.Boundary // BoundaryReached
+	Spawned   bool          // Comms: somebody has to begin listening
 }
 
 // InputChange is an input whose row changes. Ended is nil while it is live.

@@ -55,6 +55,10 @@ func (b *step) decide(ev Event) error {
 		return b.reported(ev)
 	case Published:
 		return b.published(ev)
+	case Tick:
+		return b.tick()
+	case Servers, Identity, Routing, Peers, Supervised, Asked, Comms, Linked, Streamed, Work:
+		return b.region(ev)
 	}
 	return b.live(ev)
 }

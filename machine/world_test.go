@@ -330,7 +330,8 @@ func encodeState(s machine.State) string {
 		Profile   *run.Profile
 		Inbox     []inbox.Item
 		Open      []run.Directive
-	}{s.Session, s.Control, s.Transient, s.Profile, slices.Collect(s.Inbox.All()), openOf(s)})
+		Regions   machine.Regions
+	}{s.Session, s.Control, s.Transient, s.Profile, slices.Collect(s.Inbox.All()), openOf(s), s.Regions})
 }
 
 func openOf(s machine.State) []run.Directive {

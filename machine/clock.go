@@ -1,0 +1,59 @@
+package machine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/peer"
+	"github.com/meerkat-go/meerkat/machine/toolserver"
+)
+
+// Tick tells a session the time: what is due by then comes to its end. Told too early it changes nothing.
+type Tick struct{}
+
+func (Tick) machineEvent() {}
+
+// Wake returns when the session next wants a Tick, and whether it wants one at all. It goes by the durable part alone, so that whoever finds the
+// session at rest knows it too.
+func (s State) Wake() (time.Time, bool) {
+	var next time.Time
+	some := false
+	earlier := func(t time.Time, ok bool) {
+		if ok && (!some || t.Before(next)) {
+			next, some = t, true
+		}
+	}
+	if s.Lifecycle.Away || s.Lifecycle.Phase == lifecycle.Unregistered || s.Lifecycle.Phase == lifecycle.Destroyed {
+		return next, false
+	}
+	if s.Servers != nil {
+		earlier(toolserver.Deadline(*s.Servers))
+	}
+	if s.Peer != nil {
+		earlier(peer.Deadline(*s.Peer))
+	}
+	return next, some
+}
+
+// tick ends what is due.
+func (b *step) tick() error {
+	if b.s.Servers != nil {
+		if err := b.servers(toolserver.Event{Kind: toolserver.Tick}); err != nil {
+			return err
+		}
+	}
+	if b.s.Peer == nil {
+		return nil
+	}
+	for _, r := range slices.Collect(peer.Due(*b.s.Peer, b.at)) {
+		kind := peer.TimedOut
+		if r.Phase == peer.Received {
+			kind = peer.Lapsed
+		}
+		if err := b.peers(Asked{peer.RequestEvent{Kind: kind, ID: r.ID, Peer: r.Peer}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
