@@ -427,16 +427,16 @@ func TestA_loop_that_fails_ends_the_run_with_its_words_and_its_bill(t *testing.T
 	})
 }
 
-func TestThe_profile_bounds_how_often_the_model_is_called(t *testing.T) {
+func TestThe_profile_says_which_model_is_called_how_often_and_how_long_it_may_answer(t *testing.T) {
 	bubble(t, func(w *world) {
 		model := &heard{Model: restless{}}
 		w.runs(loop(model, shelf))
-		s, err := w.CreateSession(w.ctx, control.CreateSession{Profile: run.Profile{Model: "clerk", MaxRounds: 3}})
+		s, err := w.CreateSession(w.ctx, control.CreateSession{Profile: run.Profile{Model: "clerk", MaxRounds: 3, MaxOutput: 20}})
 		w.ok(err)
 		w.session = s.ID
 		out := w.ended(w.submit("how many candles?").Input, control.Failed)
-		if n := len(model.all()); n != 3 || out.Usage.Output != 3 {
-			w.Errorf("%d calls, outcome %+v", n, out)
+		if n := len(model.all()); n != 3 || out.Usage.Output != 3 || model.with.Model != "clerk" || model.with.MaxTokens != 20 {
+			w.Errorf("%d calls with %+v, outcome %+v", n, model.with, out)
 		}
 	})
 }

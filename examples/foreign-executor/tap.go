@@ -36,9 +36,6 @@ type steer struct {
 
 // GenerateContent implements llms.Model.
 func (t *tap) GenerateContent(ctx context.Context, messages []llms.MessageContent, options ...llms.CallOption) (*llms.ContentResponse, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err // a tool that does not look at its context came back late
-	}
 	if err := t.boundary(ctx, len(messages)); err != nil {
 		return nil, err
 	}
@@ -54,7 +51,8 @@ func (t *tap) GenerateContent(ctx context.Context, messages []llms.MessageConten
 	return reply, err
 }
 
-// boundary asks the session what there is before the next call of the model. What it is told is durable already.
+// boundary asks the session what there is before the next call of the model. What it is told is durable already. A loop whose tool did not
+// hear the interrupt and came back late hears of it here.
 func (t *tap) boundary(ctx context.Context, said int) error {
 	b, err := t.bindings.Turn.Boundary(ctx, t.directive.ID)
 	if err != nil {

@@ -216,6 +216,7 @@ type heard struct {
 	llms.Model
 	mu    sync.Mutex
 	calls [][]string
+	with  llms.CallOptions // of the last call
 }
 
 func (h *heard) GenerateContent(ctx context.Context, messages []llms.MessageContent, options ...llms.CallOption) (*llms.ContentResponse, error) {
@@ -235,7 +236,10 @@ func (h *heard) GenerateContent(ctx context.Context, messages []llms.MessageCont
 		lines = append(lines, line)
 	}
 	h.mu.Lock()
-	h.calls = append(h.calls, lines)
+	h.calls, h.with = append(h.calls, lines), llms.CallOptions{}
+	for _, set := range options {
+		set(&h.with)
+	}
 	h.mu.Unlock()
 	return h.Model.GenerateContent(ctx, messages, options...)
 }
