@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -56,10 +57,14 @@ func explore() (int, error) {
 			if wrong := edge(at.s, e, next, err); wrong != nil {
 				return len(seen), fmt.Errorf("after %s: %w", p.path(), wrong)
 			}
-			text, err := encoded(next)
-			if err == nil && !seen[text] {
-				seen[text] = true
-				err = errors.Join(Check(next), rests(next))
+			if next == at.s {
+				continue
+			}
+			key, err := json.Marshal(next)
+			if err == nil && !seen[string(key)] {
+				seen[string(key)] = true
+				_, err = encoded(next)
+				err = errors.Join(err, Check(next), rests(next))
 				if within(next) {
 					queue = append(queue, p)
 				}

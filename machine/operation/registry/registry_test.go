@@ -181,6 +181,9 @@ func TestR95_ended_operations_leave_the_oldest_first_and_a_reader_is_told_of_the
 	if s = crowd(t, s, Spec{}, 2000, 200); s.Feed.Len() != 1200 {
 		t.Errorf("a feed for 300 has room for %d", s.Feed.Len())
 	}
+	if s = must(t, s, Event{Kind: Configure}); s.Feed.Len() != LeastCapacity || s.Missed != 0 {
+		t.Errorf("a feed that became shorter has %d, and misses %d that were told", s.Feed.Len(), s.Missed)
+	}
 }
 
 // Not parallel: allocations are counted.
