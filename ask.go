@@ -24,7 +24,7 @@ type NotCompleted struct{ Answer Answer }
 
 // Error says how it ended, and why.
 func (e *NotCompleted) Error() string {
-	return fmt.Sprintf("the run is %s: %s", e.Answer.Status, cmp.Or(e.Answer.Error, e.Answer.Cause, "no reason was given"))
+	return fmt.Sprintf("no answer, %s: %s", e.Answer.Status, cmp.Or(e.Answer.Error, e.Answer.Cause, "no reason was given"))
 }
 
 // FaultCode tells a run that was ended on purpose from one that failed.

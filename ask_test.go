@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/meerkat-go/meerkat"
@@ -58,7 +59,8 @@ func TestAsk_says_of_a_refusal_that_there_is_nothing_and_of_a_failure_how_it_end
 	}
 	a, err := rt.Ask(t.Context(), run.Profile{Model: "echo"}, "hello")
 	var not *meerkat.NotCompleted
-	if !errors.As(err, &not) || not.Answer != a || a.Status != control.Failed || fault.CodeOf(err) != fault.Provider {
+	if !errors.As(err, &not) || not.Answer != a || a.Status != control.Failed || fault.CodeOf(err) != fault.Provider ||
+		!strings.HasPrefix(err.Error(), "no answer, failed: ") || !strings.Contains(err.Error(), "out of ink") {
 		t.Errorf("a model that fails: %+v %v", a, err)
 	}
 	if out, err := rt.Plane().Wait(t.Context(), a.Session, a.Input); err != nil || out != a.Outcome {
@@ -114,7 +116,7 @@ type mute struct{}
 
 func (mute) Stream(context.Context, llm.Request) iter.Seq2[llm.Part, error] {
 	return func(yield func(llm.Part, error) bool) {
-		yield(nil, &llm.Error{Kind: llm.InvalidRequest, Message: "no"})
+		yield(nil, &llm.Error{Kind: llm.InvalidRequest, Message: "out of ink"})
 	}
 }
 
