@@ -177,7 +177,7 @@ func TestR17_the_diagrams_in_docs_are_those_of_the_tables(t *testing.T) {
 // The tables are swapped for faulty ones, so this test may not run beside others: it does not call t.Parallel, and those that do
 // wait until it is over. What shows in the cells alone is what no session gets into: guards of what the tables keep true themselves.
 func TestR17_a_fault_in_any_rule_of_either_table_is_noticed(t *testing.T) {
-	behaves := func() error { return walks(40, 40) }
+	behaves := func() error { return walks(80, 40) }
 	alone := fsmtest.Survey(t, &model.IdentityTable, identityCells, behaves)
 	alone = append(alone, fsmtest.Survey(t, &model.RoutingTable, routingCells, behaves)...)
 	for _, name := range alone {

@@ -68,6 +68,14 @@ func (t Tools) Plan(target identity.Surface) Plan {
 	return p
 }
 
+// NextFilter returns the capability filter that an event leads to if it is accepted: what Tools.After is about.
+func (s State) NextFilter(e Event) identity.CapabilityFilter {
+	if e.Kind == Commit {
+		return s.pending().Target.Surface.Filter()
+	}
+	return e.Target.Surface.Filter()
+}
+
 // fits reports whether the facts can be: a denied tool is not offered, and only another filter makes a difference.
 func (t Tools) fits(target identity.Surface) bool {
 	next := target.Filter()

@@ -151,6 +151,9 @@ func (p *plain) tell(e model.Event, f model.Tools) bool {
 func (p *plain) route(e model.RoutingEvent) bool {
 	switch e.Kind {
 	case model.SetBaseline:
+		if e.Target.Model == "" {
+			return false
+		}
 		p.setBase(e.Target)
 		return true
 	case model.RequestFinite, model.RequestUntilChanged:
@@ -182,6 +185,9 @@ func (p *plain) route(e model.RoutingEvent) bool {
 		}
 		return true
 	case model.CancelRouting:
+		if e.Cause == model.NoCause {
+			return false
+		}
 		p.cancel(e.Cause)
 		return true
 	}
@@ -189,7 +195,7 @@ func (p *plain) route(e model.RoutingEvent) bool {
 }
 
 func (p *plain) request(e model.RoutingEvent) bool {
-	if p.base.Model == "" || e.Request == "" || p.used(e.Request) || e.Kind == model.RequestFinite && e.Runs < 1 {
+	if p.base.Model == "" || e.Target.Model == "" || !e.Approval.Known() || e.Request == "" || p.used(e.Request) || e.Kind == model.RequestFinite && e.Runs < 1 {
 		return false
 	}
 	end := identity.SwitchEnd{Request: e.Request, Target: e.Target, Terminal: identity.SwitchDenied}
@@ -226,7 +232,7 @@ func (p *plain) picture(e model.RoutingEvent) bool {
 	}
 	switch e.Kind {
 	case model.BeginImage:
-		if op == "" || p.base.Model == "" || p.used(op) {
+		if op == "" || e.Target.Model == "" || !e.Approval.Known() || p.base.Model == "" || p.used(op) {
 			return false
 		}
 		no := e.Approval == identity.DeniedByUser
@@ -366,7 +372,7 @@ func draw(w *world, choose chooser) (*model.Event, *model.RoutingEvent) {
 			}
 		}
 	}
-	switch choose(24) {
+	switch choose(16) {
 	case 0:
 		e.Previous.Identity = terse.Identity
 	case 1:
@@ -401,6 +407,17 @@ func routingEvent(w *world, choose chooser, target identity.Route) model.Routing
 		Target: target, Runs: choose(4), Approval: pick(choose, identity.ApprovalNotRequired, identity.Approved, identity.Approved, identity.DeniedByUser, identity.RequiredButUnavailable),
 		Scoped: choose(3) > 0, Denial: pick(choose, identity.CapabilityPolicy, ""), Terminal: pick(choose, identity.Generated, identity.ImageFailed, identity.ImageDenied),
 		Payload: "p", Failed: choose(4) == 0, Cause: pick(choose, model.RunEnded, model.RunEnded, model.RunEnded, model.SessionEnded)}
+	switch choose(16) {
+	case 0:
+		e.Target = identity.Route{}
+	case 1:
+		e.Approval = "perhaps"
+	case 2:
+		e.Cause = model.NoCause
+	}
+	if r.Phase == model.Applying && choose(4) == 0 {
+		e.Kind = pick(choose, model.CompleteUntilChanged, model.AbortUntilChanged)
+	}
 	switch choose(8) {
 	case 0:
 		e.Request, e.Operation = "", ""
@@ -452,26 +469,31 @@ func walk(choose chooser, steps int) error {
 		e, r := draw(w, choose)
 		var err error
 		var ok bool
-		var what string
+		what := func() string {
+			if e != nil {
+				return fmt.Sprintf("%+v", *e)
+			}
+			return fmt.Sprintf("%+v", *r)
+		}
 		if e != nil {
 			target := e.Target
 			if p.change != nil && e.Kind == model.Commit {
 				target = p.change.Target
 			}
-			what, ok = fmt.Sprintf("%+v", *e), p.tell(*e, w.facts(target.Surface.Filter()))
+			ok = p.tell(*e, w.facts(target.Surface.Filter()))
 			err = w.tell(*e)
 		} else {
-			what, ok = fmt.Sprintf("%+v", *r), p.route(*r)
+			ok = p.route(*r)
 			err = w.route(*r)
 		}
 		if ok != (err == nil) {
-			return fmt.Errorf("step %d, %s: accepted is to be %v, got %w", n, what, ok, err)
+			return fmt.Errorf("step %d, %s: accepted is to be %v, got %w", n, what(), ok, err)
 		}
 		if diff := p.differs(w); diff != "" {
-			return fmt.Errorf("step %d, %s: %s", n, what, diff)
+			return fmt.Errorf("step %d, %s: %s", n, what(), diff)
 		}
 		if err := model.Check(w.s); err != nil {
-			return fmt.Errorf("step %d, %s: %w", n, what, err)
+			return fmt.Errorf("step %d, %s: %w", n, what(), err)
 		}
 	}
 	return w.sound()

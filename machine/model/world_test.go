@@ -44,13 +44,9 @@ func (w *world) facts(next identity.CapabilityFilter) model.Tools {
 
 // tell fills in the facts and steps. What was accepted has its consequence for the tools in the same breath.
 func (w *world) tell(e model.Event) error {
-	target := e.Target
-	if p, ok := w.s.OwedPrepare(); ok && e.Kind == model.Commit {
-		target = p.Target
-	}
-	e.Tools = w.facts(target.Surface.Filter())
+	e.Tools = w.facts(w.s.NextFilter(e))
 	if e.Kind == model.Hydrate {
-		e.Tools.Filter = target.Surface.Filter()
+		e.Tools.Filter = w.s.NextFilter(e)
 	}
 	before := w.s
 	if err := w.take(model.IdentityTable.Step(w.s, e)); err != nil {
@@ -58,10 +54,10 @@ func (w *world) tell(e model.Event) error {
 	}
 	switch e.Kind {
 	case model.Hydrate:
-		w.filter = target.Surface.Filter()
+		w.filter = e.Tools.Filter
 	case model.Commit, model.StickyFallback:
 		if before != w.s {
-			w.follow(e.Tools.Plan(target.Surface))
+			w.follow(e.Tools.Plan(w.s.Surface))
 		}
 	case model.Begin, model.Abort:
 	}
