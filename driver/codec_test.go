@@ -181,12 +181,20 @@ func TestR29_every_format_that_was_ever_written_is_read(t *testing.T) {
 	made, runs := eventful(t)
 	want := made.d.State()
 	want.Lifecycle.Epoch = "" // this format is older than epochs
+	for i := range want.Inbox.All() {
+		i.Attempts = 0 // and older than the count of attempts
+		want.Inbox = want.Inbox.Put(i)
+	}
 	same(t, shown(w.d.State()), shown(want))
 	for _, read := range []func(*world) (any, error){
 		func(w *world) (any, error) { return w.reader().Transcript(t.Context(), sid, 1, 0) },
 		func(w *world) (any, error) { return w.reader().Events(t.Context(), sid, 0, 0) },
 		func(w *world) (any, error) { return w.reader().Effects(t.Context(), sid) },
-		func(w *world) (any, error) { return w.reader().Input(t.Context(), sid, "a") },
+		func(w *world) (any, error) {
+			x, err := w.reader().Input(t.Context(), sid, "a")
+			x.Item.Attempts = 0
+			return x, err
+		},
 		func(w *world) (any, error) { return w.reader().Receipt(t.Context(), sid, runs[0], 1) },
 	} {
 		got, err := read(w)

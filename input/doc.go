@@ -7,4 +7,5 @@
 //	failure                              error                 what follows
 //	the JSON is of no known variant      *UnknownError         nothing is admitted; a newer writer is told by name
 //	it breaks a rule of admission        *Rejection            nothing is recorded; the code says which rule (R100)
+//	inputs of one run contradict         *Conflict             no run is made of them; the field is named (R109)
 package input

@@ -2,7 +2,10 @@ package input
 
 import (
 	"encoding/json"
+	"fmt"
 
+	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/scope"
 )
@@ -91,3 +94,17 @@ func (o *Options) UnmarshalJSON(data []byte) error {
 	}
 	return nil
 }
+
+// Conflict says that inputs of one batch ask for different things. It names the field, and the first input that contradicts an earlier one.
+type Conflict struct {
+	Field string
+	Input id.Input
+}
+
+// Error names both.
+func (c *Conflict) Error() string {
+	return fmt.Sprintf("inputs of one run disagree about %s: input %s contradicts one before it", c.Field, c.Input)
+}
+
+// FaultCode is Invalid.
+func (c *Conflict) FaultCode() fault.Code { return fault.Invalid }

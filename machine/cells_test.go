@@ -6,7 +6,6 @@ import (
 
 	"github.com/meerkat-go/meerkat/internal/golden"
 	"github.com/meerkat-go/meerkat/machine/fsm/fsmtest"
-	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/operation"
 	"github.com/meerkat-go/meerkat/machine/turn"
@@ -18,12 +17,6 @@ func lifecycleCells() (string, error) {
 	states := []lifecycle.State{{Run: "r1"}, {Run: "r1", Stopping: true}, {Run: "r1", Retiring: true}, {Away: true}, {Archived: true}}
 	events := []lifecycle.Event{{Run: "r1"}, {Run: "r2"}, {}}
 	return fsmtest.Cells(lifecycle.Table, states, events, func(e lifecycle.Event, k lifecycle.Kind) lifecycle.Event { e.Kind = k; return e })
-}
-
-func inboxCells() (string, error) {
-	states := []inbox.Item{{Lane: inbox.Queue}, {Lane: inbox.Steer}}
-	events := []inbox.Event{{Run: "r1"}, {}}
-	return fsmtest.Cells(inbox.Table, states, events, func(e inbox.Event, k inbox.Kind) inbox.Event { e.Kind = k; return e })
 }
 
 func operationCells() (string, error) {
@@ -63,7 +56,7 @@ func turnCells() (string, error) {
 	return fsmtest.Cells(turn.Table, states, events, func(e turn.Event, k turn.Kind) turn.Event { e.Kind = k; return e })
 }
 
-var regions = map[string]func() (string, error){"lifecycle": lifecycleCells, "inbox": inboxCells, "operation": operationCells, "turn": turnCells}
+var regions = map[string]func() (string, error){"lifecycle": lifecycleCells, "operation": operationCells, "turn": turnCells}
 
 func TestR17_every_cell_of_every_region_is_decided_as_written_down(t *testing.T) {
 	t.Parallel()
@@ -109,7 +102,6 @@ func TestR17_the_diagrams_in_docs_are_those_of_the_tables(t *testing.T) {
 	t.Parallel()
 	for name, diagram := range map[string]string{
 		"lifecycle": lifecycle.Table.Diagram(),
-		"inbox":     inbox.Table.Diagram(),
 		"turn":      turn.Table.Diagram(),
 		"operation": operation.Table.Diagram(),
 	} {

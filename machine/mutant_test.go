@@ -10,7 +10,6 @@ import (
 
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/fsm/fsmtest"
-	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/operation"
 	"github.com/meerkat-go/meerkat/machine/turn"
@@ -58,7 +57,6 @@ func TestR17_a_fault_in_any_rule_of_any_region_is_noticed(t *testing.T) {
 		t.Fatalf("without a fault: %v", err)
 	}
 	survey(t, &lifecycle.Table)
-	survey(t, &inbox.Table)
 	survey(t, &operation.Table)
 	survey(t, &turn.Table)
 }

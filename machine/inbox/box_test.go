@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/transcript"
 	"pgregory.net/rapid"
 )
 
@@ -13,7 +14,7 @@ import (
 type plain []Item
 
 func (p plain) put(i Item) plain {
-	p = slices.DeleteFunc(slices.Clone(p), func(o Item) bool { return o.Seq == i.Seq })
+	p = slices.DeleteFunc(slices.Clone(p), func(o Item) bool { return o.ID == i.ID })
 	if i.Phase == Queued || i.Phase == Staged {
 		p = append(p, i)
 	}
@@ -38,10 +39,19 @@ func TestR31_a_box_holds_the_live_inputs_in_admission_order_and_older_boxes_stay
 		var b Box
 		var want plain
 		var old []func() error
+		next := id.Seq(12)
 		for range rapid.IntRange(0, 40).Draw(t, "steps") {
 			n := rapid.IntRange(0, 12).Draw(t, "input")
-			i := Item{ID: id.Input(fmt.Sprintf("i%d", n)), Key: fmt.Sprintf("k%d", n), Seq: id.Seq(n), Lane: Lane(n % 2)}
-			i.Phase = Phase(rapid.IntRange(int(Queued), int(Abandoned)).Draw(t, "phase"))
+			i := Item{ID: id.Input(fmt.Sprintf("i%d", n)), Key: fmt.Sprintf("k%d", n), Seq: id.Seq(n), Lane: Lane(n % 2),
+				Content: transcript.TextBlocks("x")}
+			if at, ok := b.Find(i.ID, ""); ok {
+				i.Seq = at.Seq
+			}
+			if rapid.IntRange(0, 5).Draw(t, "moves") == 0 {
+				next++
+				i.Seq = next
+			}
+			i.Phase = Phase(rapid.IntRange(int(Queued), int(Coalesced)).Draw(t, "phase"))
 			b, want = b.Put(i), want.put(i)
 			was, then := b, want
 			old = append(old, func() error { return agree(was, then) })
@@ -72,11 +82,15 @@ func agree(b Box, want plain) error {
 	if !same(b.Next(), next) {
 		return fmt.Errorf("next %v, want %v", b.Next(), next)
 	}
+	if len(want) > 0 && b.Front() >= want[0].Seq {
+		return fmt.Errorf("%d is not before %d", b.Front(), want[0].Seq)
+	}
 	for n := range 13 {
-		at := slices.IndexFunc(want, func(i Item) bool { return i.Seq == id.Seq(n) })
-		for _, found := range [][2]string{{fmt.Sprintf("i%d", n), ""}, {"other", fmt.Sprintf("k%d", n)}} {
+		name := id.Input(fmt.Sprintf("i%d", n))
+		at := slices.IndexFunc(want, func(i Item) bool { return i.ID == name })
+		for _, found := range [][2]string{{string(name), ""}, {"other", fmt.Sprintf("k%d", n)}} {
 			got, ok := b.Find(id.Input(found[0]), found[1])
-			if ok != (at >= 0) || ok && got.Seq != id.Seq(n) {
+			if ok != (at >= 0) || ok && (got.ID != name || got.Seq != want[at].Seq) {
 				return fmt.Errorf("find %v: %v %t, want %t", found, got, ok, at >= 0)
 			}
 		}
@@ -98,7 +112,16 @@ func TestR33_an_id_and_a_key_of_the_same_text_are_two_names(t *testing.T) {
 	}
 }
 
-func TestA_continuation_is_next_before_all_others(t *testing.T) {
+func TestR33_an_input_that_ends_at_once_leaves_the_names_of_others_alone(t *testing.T) {
+	t.Parallel()
+	b := Box{}.Put(Item{ID: "a", Key: "k", Phase: Queued})
+	after := b.Put(Item{ID: "b", Key: "k", Phase: Consumed})
+	if i, ok := after.Find("", "k"); !ok || i.ID != "a" || after != b {
+		t.Errorf("the key leads to %v", i)
+	}
+}
+
+func TestA_request_to_go_on_is_next_before_all_others(t *testing.T) {
 	t.Parallel()
 	b := Box{}.Put(Item{ID: "c", Seq: 1, Phase: Queued, Continue: true}).Put(Item{ID: "s", Seq: 2, Phase: Queued, Lane: Steer})
 	if next := b.Next(); len(next) != 1 || next[0].ID != "c" {
