@@ -2,6 +2,7 @@ package scope
 
 import (
 	"encoding/json"
+	"fmt"
 	"iter"
 	"slices"
 )
@@ -74,6 +75,9 @@ func (n Names) Without(o Names) Names { return n.Where(func(name string) bool { 
 
 // Within returns the names that both have.
 func (n Names) Within(o Names) Names { return n.Where(o.Has) }
+
+// String shows the names in order.
+func (n Names) String() string { return fmt.Sprint(n.list()) }
 
 // MarshalJSON encodes the names as a sorted list.
 func (n Names) MarshalJSON() ([]byte, error) { return json.Marshal(append([]string{}, n.list()...)) }

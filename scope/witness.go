@@ -2,6 +2,7 @@ package scope
 
 import (
 	"encoding/json"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -199,6 +200,9 @@ func (w Witnesses) Where(keep func(string, Witness) bool) Witnesses {
 func (w Witnesses) Of(names Names) Witnesses {
 	return w.Where(func(name string, _ Witness) bool { return names.Has(name) })
 }
+
+// String shows names and witnesses in order of the names.
+func (w Witnesses) String() string { return fmt.Sprint(w.list()) }
 
 // MarshalJSON encodes equal maps as equal bytes.
 func (w Witnesses) MarshalJSON() ([]byte, error) {
