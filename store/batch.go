@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // Validate finds what would make a batch unstorable whatever the store holds. Every implementation calls it first; the error wraps
@@ -16,10 +17,17 @@ func (b *Batch) Validate() error {
 		return fmt.Errorf("%w: session %s, term %d", ErrInvalid, b.Session, b.Term)
 	case b.To <= b.From || b.To > math.MaxInt64:
 		return fmt.Errorf("%w: session %s, from version %d to %d", ErrInvalid, b.Session, b.From, b.To)
+	case !b.Head.Wake.IsZero() && b.Head.Wake.UnixMicro() <= 0:
+		return fmt.Errorf("%w: session %s wants to be told the time at %s", ErrInvalid, b.Session, b.Head.Wake.Format(time.RFC3339))
 	}
 	for _, e := range b.Effects {
 		if e.ID.Version > math.MaxInt64 {
 			return fmt.Errorf("%w: session %s, effect %s", ErrInvalid, b.Session, e.ID)
+		}
+	}
+	for _, o := range b.Operations {
+		if o.ID == "" || o.Seq > math.MaxInt64 {
+			return fmt.Errorf("%w: session %s, operation %q, completion %d", ErrInvalid, b.Session, o.ID, o.Seq)
 		}
 	}
 	for _, e := range b.Events {
@@ -45,6 +53,10 @@ func (b *Batch) Clone() *Batch {
 	c.Effects = slices.Clone(b.Effects)
 	for i := range c.Effects {
 		c.Effects[i].Body = slices.Clone(c.Effects[i].Body)
+	}
+	c.Operations = slices.Clone(b.Operations)
+	for i := range c.Operations {
+		c.Operations[i].Body = slices.Clone(c.Operations[i].Body)
 	}
 	c.Messages = slices.Clone(b.Messages)
 	for i := range c.Messages {

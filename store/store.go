@@ -86,17 +86,18 @@ func (e *HeldError) FaultCode() fault.Code { return fault.OwnedElsewhere }
 // Batch is what one commit makes durable. Nil and empty parts are left as they are; only changed rows are in it. Rows are applied
 // in the order in which they stand, so an input that gives up its key stands before the one that takes it.
 type Batch struct {
-	Session  id.Session
-	Term     uint64
-	From, To uint64 // From must be the stored version; To becomes it. To > From
-	Control  []byte // the control column: small, rewritten by every commit
-	Head     Head   // what a listing shows; rewritten by every commit
-	Values   []Value
-	Inputs   []InputRow   // inserted, or replaced by (session, id)
-	Effects  []EffectRow  // inserted, or replaced by (session, version, ordinal)
-	Messages []MessageRow // inserted; a row that is there already fails the whole batch with ErrExists, as does a key in use
-	Events   []EventRow   // inserted; likewise
-	Receipts []ReceiptRow // inserted; likewise
+	Session    id.Session
+	Term       uint64
+	From, To   uint64 // From must be the stored version; To becomes it. To > From
+	Control    []byte // the control column: small, rewritten by every commit
+	Head       Head   // what a listing shows; rewritten by every commit
+	Values     []Value
+	Inputs     []InputRow     // inserted, or replaced by (session, id)
+	Effects    []EffectRow    // inserted, or replaced by (session, version, ordinal)
+	Operations []OperationRow // inserted, or replaced by (session, id)
+	Messages   []MessageRow   // inserted; a row that is there already fails the whole batch with ErrExists, as does a key in use
+	Events     []EventRow     // inserted; likewise
+	Receipts   []ReceiptRow   // inserted; likewise
 }
 
 // Head is what a listing shows of a session without decoding anything.
@@ -108,7 +109,9 @@ type Head struct {
 	Workspace        string
 	Messages         int
 	Tokens           int
-	Unfinished       bool // a run is bound: somebody has to go on with it
+	Unfinished       bool      // a run is bound: somebody has to go on with it
+	Wake             time.Time // when the session wants to be told the time; zero: never. Else after 1970
+	Away             bool      // it is not registered: nobody goes on with it, and nobody tells it the time
 }
 
 // Value is one slowly changing part of a session, replaced whole.
@@ -135,6 +138,14 @@ type EffectRow struct {
 	Body []byte
 }
 
+// OperationRow is one operation of the background. A kept one is part of Load; one that is not stays for look-ups.
+type OperationRow struct {
+	ID   string
+	Kept bool
+	Seq  uint64 // its place among all that ended; 0: it is at work
+	Body []byte
+}
+
 // MessageRow is one row of the transcript.
 type MessageRow struct {
 	Message, Ordinal int
@@ -157,12 +168,13 @@ type ReceiptRow struct {
 
 // Loaded is what a session resumes from: no history.
 type Loaded struct {
-	Version uint64
-	Control []byte
-	Head    Head
-	Values  []Value
-	Inputs  []InputRow  // the live ones, by Seq
-	Effects []EffectRow // the open ones, by ID
+	Version    uint64
+	Control    []byte
+	Head       Head
+	Values     []Value
+	Inputs     []InputRow     // the live ones, by Seq
+	Effects    []EffectRow    // the open ones, by ID
+	Operations []OperationRow // the kept ones, by ID
 }
 
 // SessionRow is one line of a listing.
@@ -173,13 +185,21 @@ type SessionRow struct {
 }
 
 // Query selects sessions, most recently updated first; of those updated together, the highest id first.
+//
+// With DueBefore or DueAfter it selects those that want to be told the time, the earliest first; of those that want it together, the lowest
+// id first. An index answers: the next Wake of all sessions is in the one row of Query{DueAfter: now, Limit: 1}, however many there are.
 type Query struct {
 	Limit      int // 0: 50; below: no limit
 	Offset     int
-	Prefix     string // of the session id; empty: all
-	Unfinished bool   // only those with a run bound
-	Workspace  string // only those of this folder; empty: all
+	Prefix     string    // of the session id; empty: all
+	Unfinished bool      // only those with a run bound that are not Away
+	Workspace  string    // only those of this folder; empty: all
+	DueBefore  time.Time // only those with a Wake not after it that are not Away; zero: no filter
+	DueAfter   time.Time // only those with a Wake after it that are not Away; zero: no filter
 }
+
+// Due reports whether q selects by Wake.
+func (q Query) Due() bool { return !q.DueBefore.IsZero() || !q.DueAfter.IsZero() }
 
 // Store keeps sessions. All methods may be called concurrently. A returned slice or byte slice belongs to the caller; an argument
 // is not kept after the call returns. Methods block on I/O and honour ctx, but a write (a commit, a lease) that has been handed to
@@ -208,6 +228,8 @@ type Store interface {
 	Input(ctx context.Context, s id.Session, key string) (InputRow, error)
 	// InputByID finds an input, live or ended, by its id.
 	InputByID(ctx context.Context, s id.Session, in id.Input) (InputRow, error)
+	// Operation finds an operation, kept or not, by its id. ErrNotFound if there is none.
+	Operation(ctx context.Context, s id.Session, operation string) (OperationRow, error)
 	// Messages reads the transcript rows with from <= message < before, in order. before 0: to the end.
 	Messages(ctx context.Context, s id.Session, from, before int) ([]MessageRow, error)
 	// Events reads up to limit events with a cursor above after, in order. limit 0 or below: all of them.

@@ -93,7 +93,7 @@ func (row *session) checkKeys(inputs []store.InputRow) error {
 // apply changes the rows; it owns the batch.
 func (row *session) apply(b *store.Batch) {
 	row.version, row.head = b.To, b.Head
-	row.head.Created, row.head.Updated = micro(b.Head.Created), micro(b.Head.Updated)
+	row.head.Created, row.head.Updated, row.head.Wake = micro(b.Head.Created), micro(b.Head.Updated), micro(b.Head.Wake)
 	if len(b.Control) > 0 {
 		row.control = b.Control
 	}
@@ -111,6 +111,9 @@ func (row *session) apply(b *store.Batch) {
 	}
 	for _, e := range b.Effects {
 		row.effects = put(row.effects, e, compareEffects)
+	}
+	for _, o := range b.Operations {
+		row.operations[o.ID] = o
 	}
 	for _, m := range b.Messages {
 		row.messages = put(row.messages, m, compareMessages)

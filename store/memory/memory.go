@@ -27,18 +27,19 @@ type Store struct {
 
 // session holds the rows of one session. version 0: only a place is kept.
 type session struct {
-	lease    store.Lease
-	released bool
-	version  uint64
-	control  []byte
-	head     store.Head
-	values   map[string][]byte
-	inputs   map[id.Input]store.InputRow
-	keys     map[string]id.Input
-	effects  []store.EffectRow  // by ID
-	messages []store.MessageRow // by Message, Ordinal
-	events   []store.EventRow   // by Cursor
-	receipts map[receiptKey]store.ReceiptRow
+	lease      store.Lease
+	released   bool
+	version    uint64
+	control    []byte
+	head       store.Head
+	values     map[string][]byte
+	inputs     map[id.Input]store.InputRow
+	keys       map[string]id.Input
+	effects    []store.EffectRow // by ID
+	operations map[string]store.OperationRow
+	messages   []store.MessageRow // by Message, Ordinal
+	events     []store.EventRow   // by Cursor
+	receipts   map[receiptKey]store.ReceiptRow
 }
 
 type receiptKey struct {
@@ -76,7 +77,7 @@ func (s *Store) Acquire(ctx context.Context, c store.Claim) (store.Lease, error)
 	}
 	if row == nil {
 		row = &session{released: true, values: map[string][]byte{}, inputs: map[id.Input]store.InputRow{},
-			keys: map[string]id.Input{}, receipts: map[receiptKey]store.ReceiptRow{}}
+			keys: map[string]id.Input{}, operations: map[string]store.OperationRow{}, receipts: map[receiptKey]store.ReceiptRow{}}
 		s.sessions[c.Session] = row
 	}
 	l := row.lease
@@ -146,6 +147,13 @@ func (s *Store) Load(ctx context.Context, sid id.Session) (store.Loaded, error) 
 			l.Effects = append(l.Effects, e)
 		}
 	}
+	for _, o := range row.operations {
+		if o.Kept {
+			o.Body = bytes.Clone(o.Body)
+			l.Operations = append(l.Operations, o)
+		}
+	}
+	slices.SortFunc(l.Operations, func(a, b store.OperationRow) int { return cmp.Compare(a.ID, b.ID) })
 	return l, nil
 }
 
@@ -188,6 +196,21 @@ func (s *Store) InputByID(ctx context.Context, sid id.Session, input id.Input) (
 	}
 	in.Body = bytes.Clone(in.Body)
 	return in, nil
+}
+
+// Operation implements store.Store.
+func (s *Store) Operation(ctx context.Context, sid id.Session, operation string) (store.OperationRow, error) {
+	row, err := s.find(ctx, sid)
+	if err != nil {
+		return store.OperationRow{}, err
+	}
+	defer s.mu.Unlock()
+	o, ok := row.operations[operation]
+	if !ok {
+		return store.OperationRow{}, fmt.Errorf("operation %q of session %s: %w", operation, sid, store.ErrNotFound)
+	}
+	o.Body = bytes.Clone(o.Body)
+	return o, nil
 }
 
 // Messages implements store.Store.
@@ -266,13 +289,16 @@ func (s *Store) Sessions(ctx context.Context, q store.Query) ([]store.SessionRow
 	defer s.mu.Unlock()
 	var out []store.SessionRow
 	for sid, row := range s.sessions {
-		if row.version == 0 || !strings.HasPrefix(string(sid), q.Prefix) || q.Unfinished && !row.head.Unfinished ||
-			q.Workspace != "" && q.Workspace != row.head.Workspace {
+		if row.version == 0 || !strings.HasPrefix(string(sid), q.Prefix) || q.Unfinished && (!row.head.Unfinished || row.head.Away) ||
+			q.Workspace != "" && q.Workspace != row.head.Workspace || q.Due() && !due(row.head, q) {
 			continue
 		}
 		out = append(out, store.SessionRow{Session: sid, Version: row.version, Head: row.head})
 	}
 	slices.SortFunc(out, func(a, b store.SessionRow) int {
+		if q.Due() {
+			return cmp.Or(a.Head.Wake.Compare(b.Head.Wake), cmp.Compare(a.Session, b.Session))
+		}
 		return cmp.Or(b.Head.Updated.Compare(a.Head.Updated), cmp.Compare(b.Session, a.Session))
 	})
 	out = out[min(max(q.Offset, 0), len(out)):]
@@ -284,6 +310,12 @@ func (s *Store) Sessions(ctx context.Context, q store.Query) ([]store.SessionRow
 		out = out[:limit]
 	}
 	return slices.Clone(out), nil
+}
+
+// due reports whether a session wants to be told the time between the bounds.
+func due(h store.Head, q store.Query) bool {
+	return !h.Wake.IsZero() && !h.Away && (q.DueBefore.IsZero() || !h.Wake.After(micro(q.DueBefore))) &&
+		(q.DueAfter.IsZero() || h.Wake.After(micro(q.DueAfter)))
 }
 
 // Close implements store.Store.

@@ -57,9 +57,9 @@ func writeBatch(c *conn, b *store.Batch) error {
 	}
 	h := b.Head
 	if _, err := c.exec(`UPDATE sessions SET version = ?, control = iif(length(?2) > 0, ?2, control), created = ?, updated = ?, phase = ?,
-		title = ?, model = ?, workspace = ?, messages = ?, tokens = ?, unfinished = ? WHERE key = ?`,
+		title = ?, model = ?, workspace = ?, messages = ?, tokens = ?, unfinished = ?, wake = ?, away = ? WHERE key = ?`,
 		b.To, b.Control, h.Created.UnixMicro(), h.Updated.UnixMicro(), h.Phase,
-		h.Title, h.Model, h.Workspace, h.Messages, h.Tokens, h.Unfinished, at.key); err != nil {
+		h.Title, h.Model, h.Workspace, h.Messages, h.Tokens, h.Unfinished, wakeMicro(h.Wake), h.Away, at.key); err != nil {
 		return err
 	}
 	if err := upsertRows(c, at.key, b); err != nil {
@@ -90,6 +90,13 @@ func upsertRows(c *conn, key int64, b *store.Batch) error {
 			return fmt.Errorf("effect %s: %w", e.ID, err)
 		}
 	}
+	for _, o := range b.Operations {
+		if _, err := c.exec(`INSERT INTO operations (session, operation, kept, seq, body) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (session, operation) DO UPDATE SET kept = excluded.kept, seq = excluded.seq, body = excluded.body`,
+			key, o.ID, o.Kept, o.Seq, o.Body); err != nil {
+			return fmt.Errorf("operation %q: %w", o.ID, err)
+		}
+	}
 	return nil
 }
 
@@ -117,3 +124,19 @@ func insertRows(c *conn, key int64, b *store.Batch) error {
 
 // fromMicro reads a time that was written with UnixMicro.
 func fromMicro(v driver.Value) time.Time { return time.UnixMicro(integer(v)).UTC() }
+
+// wakeMicro writes a time of which zero means never.
+func wakeMicro(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// fromWake reads what wakeMicro wrote.
+func fromWake(v driver.Value) time.Time {
+	if integer(v) == 0 {
+		return time.Time{}
+	}
+	return fromMicro(v)
+}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"compress/gzip"
+	"database/sql/driver"
 	"errors"
 	"flag"
 	"fmt"
@@ -141,9 +142,8 @@ func TestA_long_log_begins_anew(t *testing.T) {
 
 var writeFixture = flag.Bool("write-fixture", false, "write testdata/v<schema version>.db.gz unless it is there")
 
-// fixture is the content of every fixture: what a store of that version was given.
-func fixture(t *testing.T, s *Store) (loaded store.Loaded, batch *store.Batch) {
-	t.Helper()
+// fixture is the content of a version's fixture: what a store of that version was given.
+func fixture(version int) (loaded store.Loaded, batch *store.Batch) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 1000, time.UTC)
 	b := &store.Batch{Session: "0195f000-0000-7000-8000-000000000001", Term: 1, To: 7, Control: []byte("control"),
 		Head:     store.Head{Created: at, Updated: at.Add(time.Hour), Phase: "idle", Title: "title", Model: "model", Workspace: "/w", Messages: 2, Tokens: 3, Unfinished: true},
@@ -153,7 +153,14 @@ func fixture(t *testing.T, s *Store) (loaded store.Loaded, batch *store.Batch) {
 		Messages: []store.MessageRow{{Message: 0, Role: "user", Body: []byte("question")}, {Message: 1, Role: "assistant", Body: []byte("answer")}},
 		Events:   []store.EventRow{{Cursor: 1, Body: []byte("event")}},
 		Receipts: []store.ReceiptRow{{Run: "run", Sequence: 1, Body: []byte("receipt")}}}
-	return store.Loaded{Version: 7, Control: b.Control, Head: b.Head, Values: b.Values, Inputs: b.Inputs[:1], Effects: b.Effects[1:]}, b
+	loaded = store.Loaded{Version: 7, Control: b.Control, Values: b.Values, Inputs: b.Inputs[:1], Effects: b.Effects[1:]}
+	if version >= 2 {
+		b.Head.Wake = at.Add(2 * time.Hour)
+		b.Operations = []store.OperationRow{{ID: "past", Seq: 1, Body: []byte("past operation")}, {ID: "kept", Kept: true, Seq: 2, Body: []byte("operation")}}
+		loaded.Operations = b.Operations[1:]
+	}
+	loaded.Head = b.Head
+	return loaded, b
 }
 
 func TestEvery_schema_ever_released_loads(t *testing.T) {
@@ -161,27 +168,12 @@ func TestEvery_schema_ever_released_loads(t *testing.T) {
 	for v := 1; v <= schemaVersion; v++ {
 		t.Run(fmt.Sprintf("version %d", v), func(t *testing.T) {
 			t.Parallel()
-			packed := filepath.Join("testdata", fmt.Sprintf("v%d.db.gz", v))
-			path := filepath.Join(t.TempDir(), "sessions.db")
 			if v == schemaVersion && *writeFixture {
-				saveFixture(t, packed)
+				saveFixture(t, packed(v))
 			}
-			f, err := os.Open(packed)
-			if err != nil {
-				t.Fatalf("%v; a new version needs go test ./store/sqlite -write-fixture, once", err)
-			}
-			defer f.Close()
-			z, err := gzip.NewReader(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := io.ReadAll(z)
-			if err != nil {
-				t.Fatal(err)
-			}
-			put(t, path, b)
+			path := unpacked(t, v)
 			s := opened(t, Options{Path: path})
-			want, batch := fixture(t, s)
+			want, batch := fixture(v)
 			got, err := s.Load(t.Context(), batch.Session)
 			if d := cmp.Diff(want, got); err != nil || d != "" {
 				t.Fatalf("%v\n%s", err, d)
@@ -197,12 +189,66 @@ func TestEvery_schema_ever_released_loads(t *testing.T) {
 			if d := cmp.Diff([]any{batch.Inputs[1], batch.Messages, batch.Events, batch.Effects, batch.Receipts[0]}, []any{ended, messages, events, effects, receipt}); d != "" {
 				t.Fatal(d)
 			}
+			for _, want := range batch.Operations {
+				got, err := s.Operation(t.Context(), batch.Session, want.ID)
+				if d := cmp.Diff(want, got); err != nil || d != "" {
+					t.Fatalf("%v\n%s", err, d)
+				}
+			}
 			l, err := s.Acquire(t.Context(), store.Claim{Session: batch.Session, Owner: store.Owner{ID: "p"}, Now: time.Unix(7200, 0), TTL: time.Hour})
 			if err != nil || l.Term != 2 {
 				t.Fatalf("%+v, %v", l, err)
 			}
+			goesOn(t, s, l, len(batch.Operations) > 0)
 		})
 	}
+}
+
+// goesOn commits to the session of a fixture what the current version has.
+func goesOn(t *testing.T, s *Store, l store.Lease, waits bool) {
+	t.Helper()
+	due := store.Query{DueBefore: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}
+	if got, err := s.Sessions(t.Context(), due); err != nil || (len(got) == 1) != waits {
+		t.Fatalf("%d sessions are due, %v", len(got), err)
+	}
+	_, b := fixture(schemaVersion)
+	b = &store.Batch{Session: l.Session, Term: l.Term, From: 7, To: 8, Head: b.Head, Operations: b.Operations}
+	if err := s.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Load(t.Context(), l.Session)
+	if err != nil || len(got.Operations) != 1 {
+		t.Fatalf("%d operations, %v", len(got.Operations), err)
+	}
+	if got, err := s.Sessions(t.Context(), due); err != nil || len(got) != 1 || !got[0].Head.Wake.Equal(b.Head.Wake) {
+		t.Fatalf("%+v are due, %v", got, err)
+	}
+	if err := Check(t.Context(), s.Path()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func packed(version int) string { return filepath.Join("testdata", fmt.Sprintf("v%d.db.gz", version)) }
+
+// unpacked puts the fixture of a version at a place of its own.
+func unpacked(t *testing.T, version int) (path string) {
+	t.Helper()
+	f, err := os.Open(packed(version))
+	if err != nil {
+		t.Fatalf("%v; a new version needs go test ./store/sqlite -write-fixture, once", err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "sessions.db")
+	put(t, path, b)
+	return path
 }
 
 // saveFixture writes the fixture of the current version. One that is there stays: it was written by a version that is gone.
@@ -210,7 +256,7 @@ func saveFixture(t *testing.T, packed string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fixture.db")
 	s := mustOpen(t, Options{Path: path})
-	_, b := fixture(t, s)
+	_, b := fixture(schemaVersion)
 	_, err := s.Acquire(t.Context(), store.Claim{Session: b.Session, Owner: store.Owner{ID: "o", Machine: "m", Boot: "b", PID: 1, Started: "s", Address: "a"},
 		Now: time.Unix(0, 0), TTL: time.Hour, Create: true})
 	if err := errors.Join(err, s.Commit(t.Context(), b), s.Close()); err != nil {
@@ -258,4 +304,55 @@ func required(t *testing.T, file []byte, module string) string {
 	}
 	t.Fatalf("%s is not required", module)
 	return ""
+}
+
+func TestMany_open_a_file_of_an_older_schema_at_once(t *testing.T) {
+	t.Parallel()
+	path := unpacked(t, 1)
+	want, batch := fixture(1)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			s, err := Open(t.Context(), Options{Path: path})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			got, err := s.Load(t.Context(), batch.Session)
+			if err := errors.Join(err, s.Close()); err != nil {
+				t.Error(err)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// What is asked for on the way of every start and every timer must not grow with the number of sessions.
+func TestR116_who_wants_to_be_told_the_time_is_found_by_an_index(t *testing.T) {
+	t.Parallel()
+	s := opened(t, Options{}, "a")
+	for _, c := range []struct {
+		query store.Query
+		index string
+	}{
+		{store.Query{DueBefore: time.Unix(9, 0)}, "sessions_wake (wake>? AND wake<?)"},
+		{store.Query{DueAfter: time.Unix(9, 0), Limit: 1}, "sessions_wake (wake>?)"},
+		{store.Query{Unfinished: true}, "sessions_unfinished"},
+		{store.Query{}, "sessions_updated"},
+	} {
+		query, args := listing(c.query)
+		plan := ""
+		err := s.read(t.Context(), "", "explain", func(r *conn) error {
+			return r.query(t.Context(), func(row []driver.Value) error {
+				plan += text(row[3]) + "\n"
+				return nil
+			}, "EXPLAIN QUERY PLAN "+query, args...)
+		})
+		if err != nil || !strings.Contains(plan, c.index) {
+			t.Errorf("%+v: %v\n%s", c.query, err, plan)
+		}
+	}
 }

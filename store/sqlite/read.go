@@ -113,7 +113,7 @@ func (s *Store) Load(ctx context.Context, sid id.Session) (l store.Loaded, err e
 
 func load(ctx context.Context, c *conn, sid string, l *store.Loaded) error {
 	if err := c.query(ctx, func(row []driver.Value) error {
-		l.Version, l.Head, l.Control = uint64(integer(row[1])), head(row[2:]), blob(row[11])
+		l.Version, l.Head, l.Control = uint64(integer(row[1])), head(row[2:]), blob(row[13])
 		return nil
 	}, "SELECT "+listed+", control FROM sessions WHERE session = ? AND version > 0", sid); err != nil {
 		return err
@@ -133,10 +133,16 @@ func load(ctx context.Context, c *conn, sid string, l *store.Loaded) error {
 	}, "SELECT input, key, seq, live, body FROM inputs"+ofSession+"AND live = 1 ORDER BY seq, input", sid); err != nil {
 		return err
 	}
-	return c.query(ctx, func(row []driver.Value) error {
+	if err := c.query(ctx, func(row []driver.Value) error {
 		l.Effects = append(l.Effects, effect(row))
 		return nil
-	}, "SELECT version, ordinal, open, kind, run, body FROM effects"+ofSession+"AND open = 1 ORDER BY version, ordinal", sid)
+	}, "SELECT version, ordinal, open, kind, run, body FROM effects"+ofSession+"AND open = 1 ORDER BY version, ordinal", sid); err != nil {
+		return err
+	}
+	return c.query(ctx, func(row []driver.Value) error {
+		l.Operations = append(l.Operations, operation(row))
+		return nil
+	}, "SELECT operation, kept, seq, body FROM operations"+ofSession+"AND kept = 1 ORDER BY operation", sid)
 }
 
 // Input implements store.Store.
@@ -162,6 +168,22 @@ func (s *Store) oneInput(ctx context.Context, sid id.Session, doing, condition, 
 		return err
 	})
 	return in, err
+}
+
+// Operation implements store.Store.
+func (s *Store) Operation(ctx context.Context, sid id.Session, name string) (out store.OperationRow, err error) {
+	err = s.read(ctx, sid, fmt.Sprintf("find operation %q of session %s", name, sid), func(c *conn) error {
+		found := false
+		err := c.query(ctx, func(row []driver.Value) error {
+			out, found = operation(row), true
+			return nil
+		}, "SELECT operation, kept, seq, body FROM operations"+ofSession+"AND operation = ?", string(sid), name)
+		if err == nil && !found {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return out, err
 }
 
 // Messages implements store.Store.
@@ -241,13 +263,26 @@ func listing(q store.Query) (string, []any) {
 		}
 	}
 	if q.Unfinished {
-		b.WriteString(" AND unfinished = 1")
+		b.WriteString(" AND unfinished = 1 AND away = 0")
 	}
 	if q.Workspace != "" {
 		b.WriteString(" AND workspace = ?")
 		args = append(args, q.Workspace)
 	}
-	b.WriteString(" ORDER BY updated DESC, session DESC LIMIT ? OFFSET ?")
+	order := " ORDER BY updated DESC, session DESC"
+	if q.Due() {
+		b.WriteString(" AND wake > 0 AND away = 0")
+		order = " ORDER BY wake, session"
+	}
+	if !q.DueBefore.IsZero() {
+		b.WriteString(" AND wake <= ?")
+		args = append(args, q.DueBefore.UnixMicro())
+	}
+	if !q.DueAfter.IsZero() {
+		b.WriteString(" AND wake > ?")
+		args = append(args, q.DueAfter.UnixMicro())
+	}
+	b.WriteString(order + " LIMIT ? OFFSET ?")
 	limit := q.Limit
 	if limit == 0 {
 		limit = 50
@@ -265,15 +300,20 @@ func after(prefix string) (string, bool) {
 }
 
 // listed are the columns of a listing, in the order in which head and its callers take them.
-const listed = "session, version, created, updated, phase, title, model, workspace, messages, tokens, unfinished"
+const listed = "session, version, created, updated, phase, title, model, workspace, messages, tokens, unfinished, wake, away"
 
 func head(row []driver.Value) store.Head {
 	return store.Head{Created: fromMicro(row[0]), Updated: fromMicro(row[1]), Phase: text(row[2]), Title: text(row[3]), Model: text(row[4]),
-		Workspace: text(row[5]), Messages: int(integer(row[6])), Tokens: int(integer(row[7])), Unfinished: integer(row[8]) != 0}
+		Workspace: text(row[5]), Messages: int(integer(row[6])), Tokens: int(integer(row[7])), Unfinished: integer(row[8]) != 0,
+		Wake: fromWake(row[9]), Away: integer(row[10]) != 0}
 }
 
 func input(row []driver.Value) store.InputRow {
 	return store.InputRow{ID: id.Input(text(row[0])), Key: text(row[1]), Seq: id.Seq(integer(row[2])), Live: integer(row[3]) != 0, Body: blob(row[4])}
+}
+
+func operation(row []driver.Value) store.OperationRow {
+	return store.OperationRow{ID: text(row[0]), Kept: integer(row[1]) != 0, Seq: uint64(integer(row[2])), Body: blob(row[3])}
 }
 
 func effect(row []driver.Value) store.EffectRow {

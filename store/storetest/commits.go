@@ -16,7 +16,8 @@ func commits(t *testing.T, open func(t *testing.T) store.Store) {
 		w.commit(one)
 		w.commit(two)
 		w.same(w.load("s"), store.Loaded{Version: 2, Control: two.Control, Head: two.Head, Values: two.Values,
-			Inputs: append(one.Inputs, two.Inputs...), Effects: []store.EffectRow{one.Effects[0], two.Effects[0]}})
+			Inputs: append(one.Inputs, two.Inputs...), Effects: []store.EffectRow{one.Effects[0], two.Effects[0]},
+			Operations: []store.OperationRow{one.Operations[0], two.Operations[0]}})
 	})
 	scenario(t, open, "versions may skip", func(w world) {
 		b := batch(w.take(claim("s", "a")), 0)
@@ -49,10 +50,11 @@ func commits(t *testing.T, open func(t *testing.T) store.Store) {
 		b := batch(w.take(claim("s", "a")), 0)
 		b.Head.Created = time.Date(1999, 12, 31, 23, 59, 59, 123456789, time.FixedZone("", 3600))
 		b.Head.Updated = time.Time{}
+		b.Head.Wake = b.Head.Created
 		w.commit(b)
 		h := w.load("s").Head
-		if h.Created != time.Date(1999, 12, 31, 22, 59, 59, 123456000, time.UTC) || h.Updated != (time.Time{}) {
-			w.Fatalf("got %v, %v", h.Created, h.Updated)
+		if want := time.Date(1999, 12, 31, 22, 59, 59, 123456000, time.UTC); h.Created != want || h.Updated != (time.Time{}) || h.Wake != want {
+			w.Fatalf("got %v, %v, %v", h.Created, h.Updated, h.Wake)
 		}
 	})
 	scenario(t, open, "bytes and text of every kind come back as they were", func(w world) {
@@ -68,8 +70,10 @@ func commits(t *testing.T, open func(t *testing.T) store.Store) {
 		b.Values = []store.Value{{Name: odd, Data: binary}}
 		b.Inputs = []store.InputRow{{ID: "i", Key: odd, Seq: math.MinInt64, Live: true, Body: binary}, {ID: "j", Seq: math.MaxInt64, Live: true}}
 		b.Effects = []store.EffectRow{{ID: id.Effect{Version: math.MaxInt64, Ordinal: math.MaxUint32}, Open: true, Kind: odd, Run: id.Run(odd), Body: binary}}
+		b.Operations = []store.OperationRow{{ID: odd, Kept: true, Seq: math.MaxInt64, Body: binary}}
 		w.commit(b)
-		w.same(w.load("s"), store.Loaded{Version: 1, Control: b.Control, Head: b.Head, Values: b.Values, Inputs: b.Inputs, Effects: b.Effects})
+		w.same(w.load("s"), store.Loaded{Version: 1, Control: b.Control, Head: b.Head, Values: b.Values, Inputs: b.Inputs, Effects: b.Effects,
+			Operations: b.Operations})
 		in, err := w.Input(w.ctx, "s", odd)
 		if err != nil {
 			w.Fatal(err)
@@ -80,18 +84,23 @@ func commits(t *testing.T, open func(t *testing.T) store.Store) {
 		l := w.take(claim("s", "a"))
 		mine, want := full(l, 0), full(l, 0)
 		w.commit(mine)
-		scribble(mine.Control, mine.Values[0].Data, mine.Inputs[0].Body, mine.Effects[0].Body, mine.Messages[0].Body, mine.Events[0].Body, mine.Receipts[0].Body)
+		scribble(mine.Control, mine.Values[0].Data, mine.Inputs[0].Body, mine.Effects[0].Body, mine.Operations[0].Body, mine.Messages[0].Body,
+			mine.Events[0].Body, mine.Receipts[0].Body)
 		mine.Values[0].Name, mine.Inputs[0].ID = "x", "x"
 		for range 2 {
 			got := w.load("s")
-			w.same(got, store.Loaded{Version: 1, Control: want.Control, Head: want.Head, Values: want.Values, Inputs: want.Inputs, Effects: want.Effects[:1]})
+			w.same(got, store.Loaded{Version: 1, Control: want.Control, Head: want.Head, Values: want.Values, Inputs: want.Inputs, Effects: want.Effects[:1],
+				Operations: want.Operations[:1]})
 			messages, _ := w.Messages(w.ctx, "s", 0, 0)
 			events, _ := w.Events(w.ctx, "s", 0, 0)
 			effects, _ := w.Effects(w.ctx, "s")
 			input, _ := w.Input(w.ctx, "s", "key-1")
 			receipt, _ := w.Receipt(w.ctx, "s", "run", 1)
-			w.same([]any{messages, events, effects, input, receipt}, []any{want.Messages, want.Events, want.Effects, want.Inputs[0], want.Receipts[0]})
-			scribble(got.Control, got.Values[0].Data, got.Inputs[0].Body, got.Effects[0].Body, messages[0].Body, events[0].Body, effects[0].Body, input.Body, receipt.Body)
+			operation, _ := w.Operation(w.ctx, "s", "op-0001")
+			w.same([]any{messages, events, effects, input, receipt, operation},
+				[]any{want.Messages, want.Events, want.Effects, want.Inputs[0], want.Receipts[0], want.Operations[0]})
+			scribble(got.Control, got.Values[0].Data, got.Inputs[0].Body, got.Effects[0].Body, got.Operations[0].Body, messages[0].Body, events[0].Body,
+				effects[0].Body, input.Body, receipt.Body, operation.Body)
 			got.Values[0].Name, got.Inputs[0].ID, messages[0].Role, events[0].Cursor, effects[0].Kind = "x", "x", "x", 99, "x"
 		}
 	})
@@ -121,6 +130,9 @@ func refusals(t *testing.T, open func(t *testing.T) store.Store) {
 			}
 			if _, err := w.InputByID(w.ctx, "s", "in-2"); err == nil {
 				w.Fatal("an input of the refused batch is there")
+			}
+			if _, err := w.Operation(w.ctx, "s", "past-0002"); err == nil {
+				w.Fatal("an operation of the refused batch is there")
 			}
 			w.commit(full(w.take(claim("s", "a")), 1))
 		})
@@ -154,6 +166,9 @@ func refusals(t *testing.T, open func(t *testing.T) store.Store) {
 	refused("an event without a cursor is invalid", store.ErrInvalid, func(_ world, b *store.Batch) { b.Events[0].Cursor = 0 })
 	refused("a cursor that no database can hold is invalid", store.ErrInvalid, func(_ world, b *store.Batch) { b.Events[0].Cursor = 1 << 63 })
 	refused("an effect that no database can hold is invalid", store.ErrInvalid, func(_ world, b *store.Batch) { b.Effects[0].ID.Version = 1 << 63 })
+	refused("an operation without an id is invalid", store.ErrInvalid, func(_ world, b *store.Batch) { b.Operations[1].ID = "" })
+	refused("a completion that no database can hold is invalid", store.ErrInvalid, func(_ world, b *store.Batch) { b.Operations[0].Seq = 1 << 63 })
+	refused("a wake in or before 1970 is invalid", store.ErrInvalid, func(_ world, b *store.Batch) { b.Head.Wake = time.Unix(0, 999) })
 
 	scenario(t, open, "rows of another session are no obstacle", func(w world) {
 		w.commit(full(w.take(claim("s", "a")), 0))

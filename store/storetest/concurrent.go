@@ -97,7 +97,7 @@ func concurrent(t *testing.T, open func(t *testing.T) store.Store) {
 			wg.Go(func() {
 				for ctx.Err() == nil {
 					ld, err := w.Load(w.ctx, "s")
-					if n := int(ld.Version); err != nil || len(ld.Inputs) != n || len(ld.Effects) != n || ld.Head.Messages != 2*n ||
+					if n := int(ld.Version); err != nil || len(ld.Inputs) != n || len(ld.Effects) != n || len(ld.Operations) != n || ld.Head.Messages != 2*n ||
 						string(ld.Values[0].Data) != fmt.Sprintf("model of version %d", n) {
 						w.Errorf("torn: %+v, %v", ld, err)
 						return
@@ -163,15 +163,24 @@ func wantFull(w world, sid id.Session, n int) {
 	var events []store.EventRow
 	var effects []store.EffectRow
 	var ins []store.InputRow
+	var kept []store.OperationRow
 	for v := range uint64(n) {
 		b := full(store.Lease{Session: sid}, v)
 		messages, events = append(messages, b.Messages...), append(events, b.Events...)
-		effects, ins = append(effects, b.Effects...), append(ins, b.Inputs...)
+		effects, ins, kept = append(effects, b.Effects...), append(ins, b.Inputs...), append(kept, b.Operations[0])
+		for _, want := range b.Operations {
+			got, err := w.Operation(w.ctx, sid, want.ID)
+			if err != nil {
+				w.Fatal(err)
+			}
+			w.same(got, want)
+		}
 	}
 	got := w.everything(sid)
 	w.same([]any{got["messages"], got["events"], got["effects"]}, []any{messages, events, effects})
 	ld := w.load(sid)
 	w.same(ld.Inputs, ins)
+	w.same(ld.Operations, kept)
 	if ld.Version != uint64(n) {
 		w.Fatalf("session %s is at version %d of %d", sid, ld.Version, n)
 	}

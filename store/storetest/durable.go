@@ -32,6 +32,7 @@ func RunDurable(t *testing.T, place func(t *testing.T) (reopen func(t *testing.T
 		}
 	}, func(w world) {
 		wantFull(w, "s", 5)
+		expect(w, store.Query{DueAfter: epoch}, "s")
 		for n := range 5 {
 			if _, err := w.Receipt(w.ctx, "s", "run", n+1); err != nil {
 				w.Fatal(err)

@@ -22,6 +22,7 @@ func calls(s store.Store, ctx context.Context, l store.Lease) map[string]error {
 	out["Commit"] = s.Commit(ctx, batch(l, 1))
 	_, out["Input"] = s.Input(ctx, l.Session, "key-1")
 	_, out["InputByID"] = s.InputByID(ctx, l.Session, "in-1")
+	_, out["Operation"] = s.Operation(ctx, l.Session, "op-0001")
 	_, out["Messages"] = s.Messages(ctx, l.Session, 0, 0)
 	_, out["Events"] = s.Events(ctx, l.Session, 0, 0)
 	_, out["Effects"] = s.Effects(ctx, l.Session)

@@ -10,36 +10,39 @@ import (
 	"github.com/meerkat-go/meerkat/store"
 )
 
+// populate makes sessions, updated at the given seconds.
+func populate(w world, updated map[id.Session]int, shape func(sid id.Session, h *store.Head)) {
+	for sid, at := range updated {
+		b := batch(w.take(claim(sid, "a")), 0)
+		b.Head.Updated = epoch.Add(time.Duration(at) * time.Second)
+		if shape != nil {
+			shape(sid, &b.Head)
+		}
+		w.commit(b)
+	}
+}
+
+func list(w world, q store.Query) string {
+	w.Helper()
+	got, err := w.Sessions(w.ctx, q)
+	if err != nil {
+		w.Fatal(err)
+	}
+	var names []string
+	for _, r := range got {
+		names = append(names, string(r.Session))
+	}
+	return strings.Join(names, " ")
+}
+
+func expect(w world, q store.Query, want string) {
+	w.Helper()
+	if got := list(w, q); got != want {
+		w.Fatalf("%+v: got %q, want %q", q, got, want)
+	}
+}
+
 func listings(t *testing.T, open func(t *testing.T) store.Store) {
-	// populate makes sessions, updated at the given seconds.
-	populate := func(w world, updated map[id.Session]int, shape func(sid id.Session, h *store.Head)) {
-		for sid, at := range updated {
-			b := batch(w.take(claim(sid, "a")), 0)
-			b.Head.Updated = epoch.Add(time.Duration(at) * time.Second)
-			if shape != nil {
-				shape(sid, &b.Head)
-			}
-			w.commit(b)
-		}
-	}
-	list := func(w world, q store.Query) string {
-		w.Helper()
-		got, err := w.Sessions(w.ctx, q)
-		if err != nil {
-			w.Fatal(err)
-		}
-		var names []string
-		for _, r := range got {
-			names = append(names, string(r.Session))
-		}
-		return strings.Join(names, " ")
-	}
-	expect := func(w world, q store.Query, want string) {
-		w.Helper()
-		if got := list(w, q); got != want {
-			w.Fatalf("%+v: got %q, want %q", q, got, want)
-		}
-	}
 	scenario(t, open, "a listing shows the head as it was last committed", func(w world) {
 		l := w.take(claim("s", "a"))
 		w.commit(full(l, 0))
@@ -101,5 +104,83 @@ func listings(t *testing.T, open func(t *testing.T) store.Store) {
 		b.Head.Updated = epoch
 		w.commit(b)
 		expect(w, store.Query{Unfinished: true}, "a3 a1")
+	})
+	scenario(t, open, "a session that is not registered is listed, but nobody is to go on with it", func(w world) {
+		populate(w, map[id.Session]int{"a": 1, "b": 2}, func(sid id.Session, h *store.Head) { h.Unfinished, h.Away = true, sid == "b" })
+		expect(w, store.Query{}, "b a")
+		expect(w, store.Query{Unfinished: true}, "a")
+		b := batch(w.take(claim("b", "a")), 1)
+		b.Head.Unfinished = true
+		w.commit(b)
+		expect(w, store.Query{Unfinished: true}, "b a")
+	})
+}
+
+// at is so many seconds after the epoch.
+func at(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
+
+func wakes(t *testing.T, open func(t *testing.T) store.Store) {
+	// waking makes sessions that want to be told the time at the given seconds; 0: never.
+	waking := func(w world, wake map[id.Session]int) {
+		populate(w, wake, func(sid id.Session, h *store.Head) {
+			h.Updated = epoch
+			if wake[sid] != 0 {
+				h.Wake = at(wake[sid])
+			}
+		})
+	}
+	move := func(w world, sid id.Session, shape func(h *store.Head)) {
+		b := batch(w.take(claim(sid, "a")), w.load(sid).Version)
+		b.Head = w.load(sid).Head
+		shape(&b.Head)
+		w.commit(b)
+	}
+	scenario(t, open, "R116 those that want to be told the time are listed by it, and of equals the lowest id is first", func(w world) {
+		waking(w, map[id.Session]int{"late": 30, "b": 20, "a": 20, "c": 20, "early": -100, "never": 0})
+		expect(w, store.Query{DueBefore: at(30)}, "early a b c late")
+		expect(w, store.Query{DueBefore: at(20)}, "early a b c")
+		expect(w, store.Query{DueBefore: at(20).Add(-time.Microsecond)}, "early")
+		expect(w, store.Query{DueBefore: at(-101)}, "")
+		expect(w, store.Query{DueAfter: at(20)}, "late")
+		expect(w, store.Query{DueAfter: at(20).Add(-time.Microsecond)}, "a b c late")
+		expect(w, store.Query{DueAfter: at(-100), DueBefore: at(20)}, "a b c")
+		expect(w, store.Query{DueAfter: at(30)}, "")
+		got, err := w.Sessions(w.ctx, store.Query{DueAfter: at(-100), Limit: 1})
+		if err != nil || len(got) != 1 || !got[0].Head.Wake.Equal(at(20)) {
+			w.Fatalf("the next of all is %+v, %v", got, err)
+		}
+	})
+	scenario(t, open, "R116 what is asked for last counts, and who is not registered is not told", func(w world) {
+		waking(w, map[id.Session]int{"a": 10, "b": 20, "c": 0})
+		all := store.Query{DueBefore: at(1000)}
+		move(w, "a", func(h *store.Head) { h.Wake = at(99) })
+		expect(w, all, "b a")
+		move(w, "b", func(h *store.Head) { h.Away = true })
+		move(w, "c", func(h *store.Head) { h.Wake = at(1) })
+		expect(w, all, "c a")
+		move(w, "b", func(h *store.Head) { h.Away = false })
+		move(w, "a", func(h *store.Head) { h.Wake = time.Time{} })
+		expect(w, all, "c b")
+		expect(w, store.Query{}, "c b a")
+	})
+	scenario(t, open, "R116 filters and pages go with it", func(w world) {
+		waking(w, map[id.Session]int{"x1": 4, "x2": 3, "y1": 2, "y2": 1, "x3": 0})
+		all := store.Query{DueBefore: at(1000)}
+		with := func(change func(q *store.Query)) store.Query { q := all; change(&q); return q }
+		expect(w, with(func(q *store.Query) { q.Prefix = "x" }), "x2 x1")
+		expect(w, with(func(q *store.Query) { q.Workspace = "/w" }), "")
+		expect(w, with(func(q *store.Query) { q.Limit = 2 }), "y2 y1")
+		expect(w, with(func(q *store.Query) { q.Limit, q.Offset = 2, 1 }), "y1 x2")
+		expect(w, with(func(q *store.Query) { q.Unfinished = true }), "")
+		move(w, "y1", func(h *store.Head) { h.Unfinished, h.Workspace = true, "/w" })
+		expect(w, with(func(q *store.Query) { q.Unfinished, q.Workspace = true, "/w" }), "y1")
+	})
+	scenario(t, open, "R116 a place that is only kept, and a batch that was refused, ask for nothing", func(w world) {
+		l := w.take(claim("s", "a"))
+		expect(w, store.Query{DueBefore: at(1000)}, "")
+		b := batch(l, 0)
+		b.Term, b.Head.Wake = b.Term+1, at(1)
+		w.refuses(w.Commit(w.ctx, b), store.ErrFenced)
+		expect(w, store.Query{DueBefore: at(1000)}, "")
 	})
 }

@@ -90,6 +90,46 @@ func inputs(t *testing.T, open func(t *testing.T) store.Store) {
 	})
 }
 
+func operations(t *testing.T, open func(t *testing.T) store.Store) {
+	row := func(name string, kept bool, seq uint64) store.OperationRow {
+		return store.OperationRow{ID: name, Kept: kept, Seq: seq, Body: fmt.Appendf(nil, "%s %t %d", name, kept, seq)}
+	}
+	put := func(w world, l store.Lease, from uint64, rows ...store.OperationRow) {
+		w.Helper()
+		b := batch(l, from)
+		b.Operations = rows
+		w.commit(b)
+	}
+	scenario(t, open, "R115 operations are replaced by their id, and the kept ones are loaded in order of their ids", func(w world) {
+		l := w.take(claim("s", "a"))
+		put(w, l, 0, row("c", true, 0), row("B", true, 0), row("a", true, 1), row("d", false, 2), row("c", true, 3))
+		w.same(w.load("s").Operations, []store.OperationRow{row("B", true, 0), row("a", true, 1), row("c", true, 3)})
+		put(w, l, 1, row("a", false, 1), row("e", true, 0))
+		put(w, l, 2)
+		w.same(w.load("s").Operations, []store.OperationRow{row("B", true, 0), row("c", true, 3), row("e", true, 0)})
+		put(w, l, 3, row("d", true, 9))
+		w.same(w.load("s").Operations, []store.OperationRow{row("B", true, 0), row("c", true, 3), row("d", true, 9), row("e", true, 0)})
+	})
+	scenario(t, open, "R115 an operation is found by its id, kept or not, and only in its session", func(w world) {
+		l := w.take(claim("s", "a"))
+		w.commit(batch(w.take(claim("t", "a")), 0))
+		for v, want := range []store.OperationRow{row("a", true, 0), row("a", true, 7), row("a", false, 7)} {
+			put(w, l, uint64(v), want)
+			got, err := w.Operation(w.ctx, "s", "a")
+			if err != nil {
+				w.Fatal(err)
+			}
+			w.same(got, want)
+		}
+		for sid, name := range map[id.Session]string{"s": "A", "t": "a", "none": "a"} {
+			_, err := w.Operation(w.ctx, sid, name)
+			w.refuses(err, store.ErrNotFound)
+		}
+		_, err := w.Operation(w.ctx, "s", "")
+		w.refuses(err, store.ErrNotFound)
+	})
+}
+
 func rows(t *testing.T, open func(t *testing.T) store.Store) {
 	scenario(t, open, "effects are replaced by their id and read in order", func(w world) {
 		l := w.take(claim("s", "a"))
@@ -193,7 +233,7 @@ func reading(t *testing.T, open func(t *testing.T) store.Store) {
 		w.commit(batch(l, 0))
 		got := w.everything("t")
 		w.same([]any{got["messages"], got["events"], got["effects"]}, []any{[]store.MessageRow{}, []store.EventRow{}, []store.EffectRow{}})
-		if ld := w.load("t"); len(ld.Values)+len(ld.Inputs)+len(ld.Effects) > 0 {
+		if ld := w.load("t"); len(ld.Values)+len(ld.Inputs)+len(ld.Effects)+len(ld.Operations) > 0 {
 			w.Fatalf("got %+v", ld)
 		}
 	})

@@ -25,8 +25,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, subject := range []struct {
 		name string
 		run  func(t *testing.T, open func(t *testing.T) store.Store)
-	}{{"leases", leases}, {"renewing", renewing}, {"commits", commits}, {"refusals", refusals}, {"inputs", inputs}, {"rows", rows},
-		{"reading", reading}, {"listings", listings}, {"concurrent use", concurrent}, {"ends", ends}} {
+	}{{"leases", leases}, {"renewing", renewing}, {"commits", commits}, {"refusals", refusals}, {"inputs", inputs}, {"operations", operations}, {"rows", rows},
+		{"reading", reading}, {"listings", listings}, {"wakes", wakes}, {"concurrent use", concurrent}, {"ends", ends}} {
 		t.Run(subject.name, func(t *testing.T) {
 			t.Parallel()
 			subject.run(t, open)
@@ -152,11 +152,13 @@ func full(l store.Lease, from uint64) *store.Batch {
 	v := int(b.To)
 	body := func(kind string) []byte { return []byte(fmt.Sprintf("%s of version %d", kind, v)) }
 	b.Head = store.Head{Created: epoch, Updated: epoch.Add(time.Duration(v) * time.Minute), Phase: "running", Title: "Hello, wörld", Model: "m",
-		Workspace: "/w", Messages: v * 2, Tokens: v * 100, Unfinished: true}
+		Workspace: "/w", Messages: v * 2, Tokens: v * 100, Unfinished: true, Wake: epoch.Add(time.Duration(v) * time.Hour)}
 	b.Values = []store.Value{{Name: "model", Data: body("model")}, {Name: "peer", Data: body("peer")}}
 	b.Inputs = []store.InputRow{{ID: id.Input(fmt.Sprintf("in-%d", v)), Key: fmt.Sprintf("key-%d", v), Seq: id.Seq(v), Live: true, Body: body("input")}}
 	b.Effects = []store.EffectRow{{ID: id.Effect{Version: b.To, Ordinal: 0}, Open: true, Kind: "tool", Run: "run", Body: body("effect 0")},
 		{ID: id.Effect{Version: b.To, Ordinal: 1}, Kind: "delivery", Run: "run", Body: body("effect 1")}}
+	b.Operations = []store.OperationRow{{ID: fmt.Sprintf("op-%04d", v), Kept: true, Seq: b.To * 3, Body: body("operation")},
+		{ID: fmt.Sprintf("past-%04d", v), Seq: b.To, Body: body("past operation")}}
 	b.Messages = []store.MessageRow{{Message: v * 2, Ordinal: 0, Role: "user", Body: body("question")},
 		{Message: v*2 + 1, Ordinal: 0, Role: "assistant", Body: body("answer")}}
 	b.Events = []store.EventRow{{Cursor: b.To*2 - 1, Body: body("event a")}, {Cursor: b.To * 2, Body: body("event b")}}
