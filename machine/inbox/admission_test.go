@@ -242,6 +242,7 @@ func TestR104_a_continuation_takes_the_place_of_the_queued_one_of_its_scope_and_
 	}
 }
 
+// Scenario: S55
 func TestR104_progress_with_one_key_is_one_and_the_newest_is_kept(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
