@@ -52,7 +52,7 @@ type Turn interface {
 	Report(ctx context.Context, r run.Report) error
 	// Boundary is for an executor with a loop of its own, between two calls of its model: it takes the steers that wait into the run that
 	// the directive asks for, and says whether the run is to end here. What it returns is durable: the steers are part of the transcript and
-	// consumed. ErrStale: the run is over. Another error is the store's, and nothing was taken.
+	// consumed. ErrStale: the run is over. It tries a failing store again itself, until ctx ends: then nothing is known to be taken.
 	Boundary(ctx context.Context, id id.Effect) (run.Boundary, error)
 }
 

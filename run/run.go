@@ -157,7 +157,7 @@ type Boundary struct {
 
 // Steer is an input that was taken into a running run.
 type Steer struct {
-	Input   id.Input
+	Input   id.Input // empty: the store hid for a while that it was taken, and only what it says is known
 	Content transcript.Blocks
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // activation is one executor at work on one run.
@@ -287,15 +289,46 @@ func (a *activation) Report(ctx context.Context, r run.Report) error {
 
 // Boundary implements executor.Turn.
 func (a *activation) Boundary(ctx context.Context, e id.Effect) (run.Boundary, error) {
-	l := &letter{rank: work, event: machine.Reported{Report: run.BoundaryReached{ID: e}}}
-	told := a.session.await(context.WithoutCancel(ctx), l)
-	switch {
-	case told.err == nil:
-		return *told.verdict.Boundary, ctx.Err()
-	case errors.Is(told.err, fsm.ErrStale), a.session.reasonEnded() != nil:
-		return run.Boundary{}, executor.ErrStale
+	before, unsure := a.session.state().Message, false
+	for ctx.Err() == nil {
+		l := &letter{rank: work, event: machine.Reported{Report: run.BoundaryReached{ID: e}}}
+		told := a.session.await(context.WithoutCancel(ctx), l)
+		unsure = unsure || errors.Is(told.err, store.ErrUnknown)
+		switch {
+		case told.err == nil && unsure:
+			return a.taken(ctx, *told.verdict.Boundary, before, told.state.Message)
+		case told.err == nil:
+			return *told.verdict.Boundary, nil
+		case errors.Is(told.err, fsm.ErrStale), a.session.reasonEnded() != nil:
+			return run.Boundary{}, executor.ErrStale
+		case refused(told.err):
+			return run.Boundary{}, told.err
+		}
+		select {
+		case <-time.After(a.session.host.config.StorePause):
+		case <-ctx.Done():
+		}
 	}
-	return run.Boundary{}, told.err
+	return run.Boundary{}, ctx.Err()
+}
+
+// taken finds the steers of a boundary whose commit was not known to be written when it was asked for again: they stand in the transcript.
+func (a *activation) taken(ctx context.Context, b run.Boundary, before, last int) (run.Boundary, error) {
+	rows, err := a.driver.Transcript(ctx, last+1)
+	if err != nil {
+		return run.Boundary{}, err
+	}
+	known := b.Steers
+	b.Steers = nil
+	for _, r := range rows {
+		if u, ok := r.Entry.(transcript.User); ok && r.At.Message > before {
+			b.Steers = append(b.Steers, run.Steer{Content: u.Content})
+		}
+	}
+	for n, s := range known { // the last ones are those of the second commit
+		b.Steers[len(b.Steers)-len(known)+n].Input = s.Input
+	}
+	return b, nil
 }
 
 // void says what a report is whose sender's context has ended: not wanted, if that was because the directive was closed.

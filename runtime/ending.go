@@ -92,7 +92,15 @@ func (h *Host) stopSession(ctx context.Context, sid id.Session, reason string, p
 		case err := <-quiet:
 			return err
 		case <-s.gone:
-			return s.reasonEnded()
+			if s.cleaning.Load() {
+				return <-quiet // the stop is durable; it is its cleanup that let the session go
+			}
+			select {
+			case err := <-quiet:
+				return err
+			default:
+				return s.reasonEnded()
+			}
 		case <-late:
 			late = nil
 			r := s.state().Run()
@@ -130,10 +138,11 @@ func (s *session) tellQuiet(st machine.State) {
 	})
 }
 
-// cleaned lets the executor clean up, outside the drainer, and then says how it went.
+// cleaned lets the executor clean up, outside the drainer, and then says how it went. While it is at it nobody else lets it, or waits for it: it
+// may be what it does that leads here.
 func (s *session) cleaned(then func(error)) {
 	c, ok := s.executor.(executor.Cleaner)
-	if !ok {
+	if !ok || s.cleaning.Swap(true) {
 		then(nil)
 		return
 	}
@@ -141,6 +150,7 @@ func (s *session) cleaned(then func(error)) {
 	go func() {
 		defer s.host.calls.done()
 		err := s.host.bounded(func(ctx context.Context) error { return c.Clean(ctx, s.id) })
+		s.cleaning.Store(false)
 		if err != nil {
 			err = fmt.Errorf("%w: %w", ErrCleanup, err)
 		}

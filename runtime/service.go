@@ -57,11 +57,10 @@ func (h *Host) callers(sid id.Session, r id.Run) (run.Directive, error) {
 		return run.Directive{}, ErrNotRunning
 	}
 	st := s.state()
-	switch st.Run() {
-	case r:
-	case "":
+	switch {
+	case st.Run() == "":
 		return run.Directive{}, ErrNotRunning
-	default:
+	case st.Run() != r:
 		return run.Directive{}, ErrNotCurrent
 	}
 	for _, d := range st.Open.All() {
@@ -109,9 +108,6 @@ func (h *Host) CommitServiceTurnTerminalReceipt(ctx context.Context, sid id.Sess
 		return err
 	}
 	d, err := h.callers(sid, st.Run())
-	if err == nil && st.Run() == "" {
-		err = ErrNotRunning
-	}
 	if err == nil && len(d.Inputs) > 0 {
 		err = ErrNotCallers
 	}

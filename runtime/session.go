@@ -53,12 +53,13 @@ type session struct {
 	leaseEnds atomic.Pointer[time.Time]     // by the host's clock: nothing is handed out after it
 	heldBack  atomic.Bool                   // something was not handed out because of it
 
-	mu      sync.Mutex // guards mail and its two flags, nothing else
-	mail    []*letter
-	busy    bool          // a drainer is at work
-	ended   error         // why no more mail is taken
-	gone    chan struct{} // closed with it
-	parting *parting      // the unregistration that is under way
+	mu       sync.Mutex // guards mail and its two flags, nothing else
+	mail     []*letter
+	busy     bool          // a drainer is at work
+	ended    error         // why no more mail is taken
+	gone     chan struct{} // closed with it
+	cleaning atomic.Bool   // the executor is cleaning up
+	parting  *parting      // the unregistration that is under way
 
 	waiters waiters
 
