@@ -275,7 +275,7 @@ type cleaner struct {
 
 func (c cleaner) Clean(ctx context.Context, s id.Session) error { return c.clean(ctx, s) }
 
-// Scenario: S107, S109
+// Scenario: S109
 func TestR43_a_stop_tells_whether_the_executor_cleaned_up_and_the_cleanup_may_call_back(t *testing.T) {
 	bubble(t, func(w *world) {
 		var p *place
@@ -505,7 +505,7 @@ func TestR58_R59_a_place_is_bound_once_and_its_orchestrator_hears_of_it(t *testi
 		w.ok(err)
 		_, err = p.Destroy(w.ctx, other)
 		w.ok(err)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		want := []run.SignalKind{run.RuntimeBound, run.RuntimeBound, run.RuntimeDestroyed, run.RuntimeRetired}
 		got := to.heard()
 		slices.Sort(got)
@@ -538,7 +538,7 @@ func TestProbe_computes_from_what_waits(t *testing.T) {
 		}
 		p.submit("a", "hello")
 		p.task(run.CallModel)
-		time.Sleep(3 * time.Minute)
+		<-time.After(3 * time.Minute)
 		if d := p.Probe(w.ctx, sid); d.Health != runtime.Degraded || len(d.Reasons) != 1 {
 			w.Fatalf("%+v", d)
 		}
