@@ -39,7 +39,7 @@ func (b Box) Batch(draining bool) Batch {
 		}
 		out = append(out, *i)
 	}
-	return Batch{Items: b.board(out, func(Item) bool { return true })}
+	return Batch{Items: board(out, b.riders)}
 }
 
 // head finds the input that drives the next run, and its lane.
@@ -67,15 +67,13 @@ func (i Item) with(head Item) bool {
 	return a.Boundary == b.Boundary && a.Execution == b.Execution && a.Terminal == b.Terminal && o.Equal(p) && o.Dispatch == p.Dispatch
 }
 
-// board adds the passengers that may ride with drivers, in admission order.
-func (b Box) board(drivers []Item, may func(Item) bool) []Item {
-	if len(drivers) == 0 || b.riders.Len() == 0 {
+// board adds passengers to drivers, in admission order.
+func board(drivers []Item, riders lane) []Item {
+	if len(drivers) == 0 || riders.Len() == 0 {
 		return drivers
 	}
-	for _, i := range b.riders.All() {
-		if may(*i) {
-			drivers = append(drivers, *i)
-		}
+	for _, i := range riders.All() {
+		drivers = append(drivers, *i)
 	}
 	slices.SortFunc(drivers, func(i, j Item) int { return i.Seq.Compare(j.Seq) })
 	return drivers
@@ -83,7 +81,7 @@ func (b Box) board(drivers []Item, may func(Item) bool) []Item {
 
 // Steers returns what the running run takes in at a boundary, in order: what steers and asks for nothing that only a new run can give, and
 // with it the passengers that wait for a boundary (R108).
-func (b Box) Steers() []Item { return b.board(values(b.ready), Item.atBoundary) }
+func (b Box) Steers() []Item { return board(values(b.ready), b.along) }
 
 // Appends returns what the batch adds to the transcript, in order.
 func (b Batch) Appends() []Append { return Appends(b.Items) }

@@ -38,6 +38,7 @@ type Box struct {
 	staged lane
 	// What follows finds again what stands above.
 	ready  lane // of the steers: what a boundary may take in
+	along  lane // of the riders: what goes in with it
 	names  pmap.Map[name, id.Seq]
 	scopes pmap.Map[Scope, lane] // queued ones that a newcomer may replace
 }
@@ -78,8 +79,13 @@ func (b Box) Put(i Item) Box {
 		return b
 	}
 	*to = to.Set(i.Seq, &i)
-	if to == &b.steers && i.atBoundary() {
-		b.ready = b.ready.Set(i.Seq, &i)
+	if i.atBoundary() {
+		switch to {
+		case &b.steers:
+			b.ready = b.ready.Set(i.Seq, &i)
+		case &b.riders:
+			b.along = b.along.Set(i.Seq, &i)
+		}
 	}
 	if s := i.Scope(); s != (Scope{}) && i.Phase == Queued {
 		same, _ := b.scopes.Get(s)
@@ -99,7 +105,7 @@ func (b *Box) take(s id.Seq) {
 			continue
 		}
 		*m = m.Delete(s)
-		b.ready = b.ready.Delete(s)
+		b.ready, b.along = b.ready.Delete(s), b.along.Delete(s)
 		if same, ok := b.scopes.Get(i.Scope()); ok {
 			if same = same.Delete(s); same.Len() == 0 {
 				b.scopes = b.scopes.Delete(i.Scope())

@@ -11,7 +11,7 @@ import (
 func Check(b Box) error {
 	var f findings
 	seen := map[id.Seq]id.Input{}
-	scoped, ready := 0, 0
+	scoped, found := 0, 0
 	for _, m := range b.lanes() {
 		for s, i := range m.All() {
 			other, twice := seen[s]
@@ -27,15 +27,17 @@ func Check(b Box) error {
 				_, ok := same.Get(s)
 				f.want(ok, "R104", "input %s is not found by its scope", i.ID)
 			}
-			_, boundary := b.ready.Get(s)
-			if boundary {
-				ready++
+			for _, index := range [...]struct{ ready, of *lane }{{&b.ready, &b.steers}, {&b.along, &b.riders}} {
+				_, boundary := index.ready.Get(s)
+				if boundary {
+					found++
+				}
+				f.want(boundary == (m == index.of && i.atBoundary()), "R108", "input %s may be taken in at a boundary, or may not, and stands otherwise", i.ID)
 			}
-			f.want(boundary == (m == &b.steers && i.atBoundary()), "R108", "input %s may be taken in at a boundary, or may not, and stands otherwise", i.ID)
 			f.live(*i)
 		}
 	}
-	f.want(ready == b.ready.Len(), "R108", "%d inputs that are gone may be taken in at a boundary", b.ready.Len()-ready)
+	f.want(found == b.ready.Len()+b.along.Len(), "R108", "inputs that are gone may be taken in at a boundary")
 	f.want(b.names.Len() == 2*len(seen), "R33", "%d names for %d inputs", b.names.Len(), len(seen))
 	for s, same := range b.scopes.All() {
 		scoped -= same.Len()
@@ -49,7 +51,7 @@ func Check(b Box) error {
 func CheckEnded(i Item) error {
 	var f findings
 	f.want(i.Phase.Terminal(), "R31", "input %s has ended and is %s", i.ID, i.Phase)
-	f.want(i.Content == nil && i.Says == nil, "R31", "input %s has ended and keeps what it said", i.ID)
+	f.want(i.Content == nil && i.Says == nil && (i.Stamp == nil || i.Stamp.Options == nil), "R31", "input %s has ended and keeps what it said", i.ID)
 	replaced := i.Phase == Superseded || i.Phase == Coalesced
 	f.want((i.By != "") == replaced && i.By != i.ID, "R104", "input %s is %s by %q", i.ID, i.Phase, i.By)
 	f.want(i.Reason == NoReason || i.Phase == Abandoned, "R31", "input %s is %s because of %s", i.ID, i.Phase, i.Reason)

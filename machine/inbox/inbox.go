@@ -134,13 +134,8 @@ var Table = fsm.Must(fsm.Table[Phase, Kind, Item, Event]{
 	Phases: phases,
 	Events: kinds,
 	Phase:  func(i Item) Phase { return i.Phase },
-	Move: func(i Item, p Phase) Item {
-		if i.Phase = p; p.Terminal() {
-			i.Content, i.Says = nil, nil // who has ended leaves no text behind but what the transcript has
-		}
-		return i
-	},
-	Kind: func(e Event) Kind { return e.Kind },
+	Move:   move,
+	Kind:   func(e Event) Kind { return e.Kind },
 	Rules: []rule{
 		{On: Admit, From: notHere, To: Queued},                                                                                        // I1
 		{On: AdmitConsumed, From: notHere, When: []guard{onAccept}, To: Consumed},                                                     // I2
@@ -197,4 +192,18 @@ func stage(i Item, e Event) Item {
 func rollback(i Item, e Event) Item {
 	i.Run = ""
 	return place(i, e)
+}
+
+// move takes an input to a phase. One that has ended leaves no text behind but what the transcript has, and nothing of what it asked for.
+func move(i Item, p Phase) Item {
+	if i.Phase = p; !p.Terminal() {
+		return i
+	}
+	i.Content, i.Says = nil, nil
+	if i.Stamp != nil && i.Stamp.Options != nil {
+		s := *i.Stamp
+		s.Options = nil
+		i.Stamp = &s
+	}
+	return i
 }

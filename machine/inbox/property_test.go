@@ -212,7 +212,7 @@ func wander(moves int, choose chooser) error {
 	var way []string
 	made := 0
 	for range moves {
-		way = append(way, move(w, m, &made, choose))
+		way = append(way, makes(w, m, &made, choose))
 		if err := errors.Join(w.err(), m.compare(w)); err != nil {
 			return fmt.Errorf("%w\nafter\n%s", err, strings.Join(way, "\n"))
 		}
@@ -248,7 +248,7 @@ func (m *model) staged() []*entry {
 
 func (e *entry) drives() bool { return !e.rides }
 
-func move(w *world, m *model, made *int, choose chooser) string {
+func makes(w *world, m *model, made *int, choose chooser) string {
 	switch choose(14, "move") {
 	case 0, 1, 2, 3, 4:
 		in, a := draw(*made, choose)
