@@ -59,6 +59,7 @@ func (f *findings) want(ok bool, rule, format string, args ...any) {
 }
 
 func (f *findings) supervisor(s Supervisor) {
+	f.want(s.Phase <= Bound, "R90", "phase %d", s.Phase)
 	f.want((s.Phase == Bound) == (s.Current != Binding{}), "R90", "%s to %+v", s.Phase, s.Current)
 	f.want(s.Phase == Bound || !s.Published && s.Prior == Binding{}, "R90", "unbound, published %t, prior %+v", s.Published, s.Prior)
 	f.want(s.Phase == Unbound || s.Revoked == Authority{}, "R90", "bound, and %v is remembered as revoked", s.Revoked)

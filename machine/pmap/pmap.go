@@ -6,6 +6,7 @@ package pmap
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -154,6 +155,9 @@ func (p *pair[K, V]) UnmarshalJSON(data []byte) error {
 	var raw [2]json.RawMessage
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return err
+	}
+	if string(raw[1]) == "null" { // no value is encoded so, and a pointer that is nil is none
+		return errors.New("an entry without a value")
 	}
 	if err := json.Unmarshal(raw[0], &p.Key); err != nil {
 		return err

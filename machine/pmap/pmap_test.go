@@ -102,7 +102,7 @@ func TestR22_a_map_comes_back_from_its_encoding_whatever_its_shape(t *testing.T)
 			t.Fatalf("%s came back as %s, %v", data, again, err)
 		}
 	})
-	for _, bad := range []string{`[["b",1],["a",2]]`, `[["a",1],["a",2]]`, `{}`, `[["a"]]`, `[[1,1]]`} {
+	for _, bad := range []string{`[["b",1],["a",2]]`, `[["a",1],["a",2]]`, `{}`, `[["a"]]`, `[[1,1]]`, `[["a",null]]`, `[null]`} {
 		var m Map[Name, int]
 		if err := json.Unmarshal([]byte(bad), &m); err == nil {
 			t.Errorf("%s was read as a map of %d", bad, m.Len())

@@ -20,7 +20,11 @@ func Check(s State) error {
 		f.want(n == 0 || !seen[number{what, n}], rule, "two servers have %s %d", what, n)
 		seen[number{what, n}] = true
 	}
+	f.want(int(s.Phase) < len(phases), "R22", "phase %d", s.Phase)
 	for name, v := range s.Servers.All() {
+		f.want(int(v.Base) < len(bases) && int(max(v.Staged.Op, v.Pending.Op, v.Delta.Op)) < len(ops) && int(v.Delta.Phase) < len(deltaPhases),
+			"R22", "%q is in phase %d, with operations %d, %d and %d, the last in phase %d", name, v.Base, v.Staged.Op, v.Pending.Op, v.Delta.Op,
+			v.Delta.Phase)
 		f.staged(s, string(name), *v)
 		f.connections(s, string(name), *v)
 		f.told(s, string(name), *v)

@@ -45,7 +45,8 @@ func TestR70_to_R77_a_state_that_breaks_a_rule_is_named_by_it(t *testing.T) {
 		s.Transient.Calls = s.Transient.Calls.Set(c, l)
 		return s
 	}
-	aligned, backwards, closed := good, good, good
+	aligned, backwards, closed, nowhere := good, good, good, good
+	nowhere.Phase = 77
 	aligned.Transient.Aligned = good.Epoch + 1
 	backwards.Timeout = -1
 	closed.Phase = Closed
@@ -82,6 +83,10 @@ func TestR70_to_R77_a_state_that_breaks_a_rule_is_named_by_it(t *testing.T) {
 		"aligned with what is to come":       {"R75", aligned},
 		"a place that was never given":       {"R77", server("on", func(v *Server) { v.Order = 0 })},
 		"two in one place":                   {"R77", server("on", func(v *Server) { v.Order = 1 })},
+		"a phase that is none":               {"R22", nowhere},
+		"a server in no phase":               {"R22", server("on", func(v *Server) { v.Base = 77 })},
+		"an operation that is none":          {"R22", server("on", func(v *Server) { v.Pending.Op = 77 })},
+		"a delta of no phase":                {"R22", server("on", func(v *Server) { v.Delta.Phase = 77 })},
 		"no call on a connection":            {"R73", load(Conn{"on", on.Generation}, Load{})},
 		"a call on what is removed":          {"R73", load(Conn{"gone", 1}, Load{Running: 1})},
 		"a call on what is to come":          {"R73", load(Conn{"on", on.Generation + 1}, Load{Running: 1, Until: zero})},

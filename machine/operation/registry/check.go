@@ -26,7 +26,7 @@ func (f *findings) want(ok bool, rule, format string, args ...any) {
 func (f *findings) live(s State) {
 	for i, o := range s.Live.All() {
 		f.want(o.ID == i, "R94", "operation %q is kept as %q", o.ID, i)
-		f.want(o.Status != Absent && !o.Status.Terminal(), "R94", "operation %q is at work and %s", i, o.Status)
+		f.want(o.Status != Absent && !o.Status.Terminal(), "R94", "operation %q is at work and of status %d", i, o.Status)
 		f.want(o.Seq == 0 && o.Completed == 0 && o.Result == nil && o.Reason == "", "R94", "operation %q is at work and has an end", i)
 		f.want(o.Status != Provisioning || o.Started == 0 && o.Progress == 0, "R94", "operation %q is %s and was at work", i, o.Status)
 		f.peer(*o)
@@ -36,6 +36,7 @@ func (f *findings) live(s State) {
 }
 
 func (f *findings) peer(o Op) {
+	f.want(o.Status <= Terminated && o.Work <= MemberChild, "R94", "operation %q of work %d has status %d", o.ID, o.Work, o.Status)
 	f.want(!o.PeerReady || o.Work == MemberChild && o.ExpectsPeer, "R94", "operation %q has a peer nobody expected", o.ID)
 }
 
@@ -77,7 +78,7 @@ func (f *findings) wait(s State) {
 			continue
 		}
 		named++
-		f.want(end.Status.Terminal(), "R96", "operation %q is said to have ended as %s", i, end.Status)
+		f.want(end.Status.Terminal() && end.Status <= Terminated, "R96", "operation %q is said to have ended with status %d", i, end.Status)
 		if seq, ok := s.found.Get(i); ok {
 			o, _ := s.Feed.Get(seq)
 			f.want(o.Status == end.Status && o.Reason == end.Reason, "R96", "operation %q ended as %s, the wait says %s", i, o.Status, end.Status)

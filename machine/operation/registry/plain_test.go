@@ -373,8 +373,14 @@ func wander(choose func(int, string) int, crowd bool, steps int) error {
 		if err != nil && next != s {
 			return fmt.Errorf("R18: %s was refused and changed the state", e.Kind)
 		}
+		for _, o := range Left(s, next, e.At) {
+			delete(rows, o.ID)
+		}
 		for _, o := range Changed(s, next) {
 			rows[o.ID] = o
+		}
+		if n := next.Live.Len() + next.Feed.Len(); len(rows) != n {
+			return fmt.Errorf("R115: after %s %+v %d operations are kept, and %d rows", e.Kind, e, n, len(rows))
 		}
 		s = next
 		if crowd && at%16 > 0 { // many entries to compare

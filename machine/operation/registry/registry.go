@@ -263,8 +263,10 @@ var Table = fsm.Must(fsm.Table[Phase, level, State, Event]{
 	},
 })
 
+const whyOrphaned = "its owner is gone"
+
 func orphan(s State, e Event) State {
-	return s.endAll(func(Op) bool { return true }, Terminate, e, "its owner is gone")
+	return s.endAll(func(Op) bool { return true }, Terminate, e, whyOrphaned)
 }
 
 // lose ends what lived in the process that is gone. Whoever waited lived there too, and so the wait ends with it.

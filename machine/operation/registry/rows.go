@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 )
 
 // UnmarshalJSON reads a state as it was encoded. A feed with a gap, or with an operation that ended twice, is an error.
@@ -77,7 +78,7 @@ func Restore(h Head, ops iter.Seq[Op]) (State, error) {
 }
 
 // Changed returns what is different in after: those that ended since, in that order, then those at work, by id. Of one that began and ended
-// between the two, its end. It is for the states before and after one commit: ends that have left the feed of after already are not seen.
+// between the two, its end. It is for the states before and after one event: an end that after does not keep any more is in Left.
 func Changed(before, after State) []Op {
 	var out []Op
 	for seq := max(before.Watermark+1, after.first()); seq <= after.Watermark; seq++ {
@@ -89,6 +90,39 @@ func Changed(before, after State) []Op {
 		if was, ok := before.Live.Get(i); !ok || was != o {
 			out = append(out, *o)
 		}
+	}
+	return out
+}
+
+// Left returns what after keeps no more, each as it ended: those that left the feed, and of very many that ended at once those that had no
+// place in it. Of a register that is gone it is everything: with the owner ends what is at work. It is for the states before and after one
+// event, told at the time at.
+func Left(before, after State, at time.Time) []Op {
+	var out []Op
+	gone := after == (State{})
+	for seq := before.first(); seq <= before.Watermark && (gone || seq < after.first()); seq++ {
+		if o, ok := before.Feed.Get(seq); ok {
+			out = append(out, *o)
+		}
+	}
+	end, seq := Op{Status: Terminated, Reason: whyOrphaned, Completed: millis(at)}, before.Watermark
+	if !gone {
+		if after.first() <= before.Watermark+1 {
+			return out
+		}
+		_, o, _ := after.Feed.First() // what ends at once ends in the same way, in the order of the ids
+		end = *o
+	}
+	for i, o := range before.Live.All() {
+		if _, ok := after.Live.Get(i); ok {
+			continue
+		}
+		if seq++; !gone && seq >= after.first() {
+			break
+		}
+		left := *o
+		left.Status, left.Reason, left.Completed, left.Seq = end.Status, end.Reason, end.Completed, seq
+		out = append(out, left)
 	}
 	return out
 }
