@@ -1,6 +1,8 @@
 package driver
 
 import (
+	"time"
+
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/run"
@@ -24,6 +26,8 @@ func (s *Staged) complete() error {
 	b := &s.batch
 	b.Inputs = latest(b.Inputs, func(r store.InputRow) id.Input { return r.ID })
 	b.Effects = latest(b.Effects, func(r store.EffectRow) id.Effect { return r.ID })
+	b.Values = latest(b.Values, func(v store.Value) string { return v.Name })
+	b.Operations = latest(b.Operations, func(r store.OperationRow) string { return r.ID })
 	b.Session, b.Term, b.From, b.To = s.state.Session, term, s.d.state.Version, s.state.Version
 	b.Control, b.Head = control, head(s.state)
 	return nil
@@ -37,13 +41,14 @@ func fold(to, rows *store.Batch) {
 	to.Values = append(to.Values, rows.Values...)
 	to.Inputs = append(to.Inputs, rows.Inputs...)
 	to.Effects = append(to.Effects, rows.Effects...)
+	to.Operations = append(to.Operations, rows.Operations...)
 	to.Messages = append(to.Messages, rows.Messages...)
 	to.Events = append(to.Events, rows.Events...)
 	to.Receipts = append(to.Receipts, rows.Receipts...)
 }
 
-// encodeCommit makes the rows of one step.
-func encodeCommit(c machine.Commit) (*store.Batch, error) {
+// encodeCommit makes the rows of one step. before is what its regions were.
+func encodeCommit(before machine.Regions, c machine.Commit) (*store.Batch, error) {
 	b := &store.Batch{}
 	if c.Profile {
 		data, err := encode("profile", profileRecord{format, *c.Next.Profile})
@@ -51,6 +56,11 @@ func encodeCommit(c machine.Commit) (*store.Batch, error) {
 			return nil, err
 		}
 		b.Values = append(b.Values, store.Value{Name: profileValue, Data: data})
+	}
+	if c.Regions != 0 {
+		if err := encodeRegions(b, before, c); err != nil {
+			return nil, err
+		}
 	}
 	for _, i := range c.Inputs {
 		body, err := encode("input", inputRecord{format, i.Item, i.Ended})
@@ -128,11 +138,24 @@ func latest[R any, K comparable](rows []R, key func(R) K) []R {
 
 func head(s machine.State) store.Head {
 	h := store.Head{Created: s.Created, Updated: s.Updated, Phase: s.Lifecycle.Phase.String(), Title: s.Title, Messages: s.Message,
-		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Run() != ""}
+		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Run() != "", Wake: wake(s), Away: s.Lifecycle.Away}
 	if s.Profile != nil {
 		h.Model, h.Workspace = s.Profile.Model, s.Profile.Workspace
 	}
 	return h
+}
+
+// wake returns when the session wants to be told the time, as it is stored: never too early, and never a time that means never.
+func wake(s machine.State) time.Time {
+	at, ok := s.Wake()
+	if !ok {
+		return time.Time{}
+	}
+	at = at.Add(time.Microsecond - 1).Truncate(time.Microsecond)
+	if first := time.UnixMicro(1); at.Before(first) {
+		return first
+	}
+	return at
 }
 
 // finished lists the inputs that ended in these commits.

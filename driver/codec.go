@@ -12,6 +12,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
@@ -163,15 +164,18 @@ func decodeState(s id.Session, l store.Loaded) (machine.State, error) {
 		st.Message >= 0 && st.Seq >= 0 && st.Turn.Pending >= 0 && st.Turn.Round >= 0) {
 		return machine.State{}, fmt.Errorf("read session: no state has such values: %w", store.ErrCorrupt)
 	}
+	var work *registry.Head
 	for _, v := range l.Values {
-		if v.Name != profileValue {
-			return machine.State{}, fmt.Errorf("read session value %q: %w", v.Name, store.ErrFuture)
-		}
-		p, err := decode[profileRecord]("profile", v.Data)
+		head, err := decodeValue(&st, v)
 		if err != nil {
 			return machine.State{}, err
 		}
-		st.Profile = &p.Profile
+		if head != nil {
+			work = head
+		}
+	}
+	if st.Work, err = decodeWork(work, l.Operations); err != nil {
+		return machine.State{}, err
 	}
 	for _, row := range l.Inputs {
 		i, err := decode[inputRecord](fmt.Sprintf("input %s", row.ID), row.Body)

@@ -10,6 +10,7 @@ import (
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -114,6 +115,14 @@ func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minte
 		in.Prior = prior
 		ev = in
 	}
+	if w, ok := ev.(machine.Work); ok && w.ID != "" && w.Past == registry.Absent {
+		past, err := s.past(ctx, w.ID)
+		if err != nil {
+			return machine.Commit{}, err
+		}
+		w.Past = past
+		ev = w
+	}
 	if ev = compact(ev); byHandle {
 		handled.Event = ev
 		ev = handled
@@ -123,7 +132,7 @@ func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minte
 		return c, err
 	}
 	if c.From != c.Next.Version {
-		rows, err := encodeCommit(c)
+		rows, err := encodeCommit(s.state.Regions, c)
 		if err != nil {
 			return machine.Commit{}, err
 		}
@@ -164,6 +173,39 @@ func (s *Staged) prior(ctx context.Context, in machine.Submit) (*machine.Prior, 
 		return nil, fmt.Errorf("look up input %s: it is live, and this process did not write it: %w", in.ID, store.ErrFenced)
 	}
 	return &machine.Prior{Input: row.ID}, nil
+}
+
+// past looks for the end of an operation that the state does not know any more: in this very sequence, then in the store.
+func (s *Staged) past(ctx context.Context, o registry.ID) (registry.Status, error) {
+	if w := s.state.Work; w != nil {
+		if known, ok := w.Get(o); ok {
+			return known.Status, nil
+		}
+	}
+	if s.d.state.Version == 0 {
+		return registry.Absent, nil
+	}
+	row, found := store.OperationRow{}, false
+	for _, r := range s.batch.Operations {
+		if r.ID == string(o) {
+			row, found = r, true
+		}
+	}
+	if !found {
+		var err error
+		row, err = s.d.store.Operation(ctx, s.state.Session, string(o))
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return registry.Absent, nil
+		case err != nil:
+			return registry.Absent, fmt.Errorf("look up operation %q: %w", o, err)
+		}
+	}
+	op, err := decodeOperation(row)
+	if err == nil && row.Kept && !op.Status.Terminal() { // and not in the state: so the state is not what is stored
+		err = fmt.Errorf("look up operation %q: it is at work, and this process did not write it: %w", o, store.ErrFenced)
+	}
+	return op.Status, err
 }
 
 // Told is what others learn of a commit.

@@ -7,6 +7,7 @@ import (
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -138,6 +139,15 @@ func (r Reader) Input(ctx context.Context, s id.Session, in id.Input) (machine.I
 	}
 	rec, err := decode[inputRecord](fmt.Sprintf("input %s", in), row.Body)
 	return machine.InputChange{Item: rec.Item, Ended: rec.Ended}, err
+}
+
+// Operation reads one operation of the background, at work or ended, whether the session still keeps it or not. store.ErrNotFound: there is none.
+func (r Reader) Operation(ctx context.Context, s id.Session, o registry.ID) (registry.Op, error) {
+	row, err := r.Store.Operation(ctx, s, string(o))
+	if err != nil {
+		return registry.Op{}, fmt.Errorf("read operation %q: %w", o, err)
+	}
+	return decodeOperation(row)
 }
 
 // Effect is an entry of the ledger, open or closed.
