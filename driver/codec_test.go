@@ -15,9 +15,9 @@ import (
 
 	"github.com/meerkat-go/meerkat/driver"
 	"github.com/meerkat-go/meerkat/id"
+	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/internal/golden"
 	"github.com/meerkat-go/meerkat/machine"
-	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -123,8 +123,8 @@ func eventful(t testing.TB) (*world, []id.Run) {
 		Retry: run.RetryPolicy{Max: 2, Initial: time.Second, Cap: time.Minute}}})
 	w.tell(attach(run.Fine))
 	a := submit("a", "hello")
-	a.Key = "key of a"
-	a.Content = append(a.Content, transcript.Media{MediaType: "image/png", Data: []byte{1, 2, 3}})
+	a.Input.Key = "key of a"
+	a.Input.Body = given.Prompt{Blocks: append(transcript.TextBlocks("hello"), transcript.Media{MediaType: "image/png", Data: []byte{1, 2, 3}})}
 	w.tell(a, steer("s", "and quickly"))
 	runs := []id.Run{w.d.State().Run()}
 	w.tell(fail(w.model()))
@@ -182,7 +182,7 @@ func TestR29_every_format_that_was_ever_written_is_read(t *testing.T) {
 	want := made.d.State()
 	want.Lifecycle.Epoch = "" // this format is older than epochs
 	for i := range want.Inbox.All() {
-		i.Attempts = 0 // and older than the count of attempts
+		i.Attempts, i.Said, i.Stamp = 0, false, nil // and than attempts, stamps and what is said
 		want.Inbox = want.Inbox.Put(i)
 	}
 	same(t, shown(w.d.State()), shown(want))
@@ -192,7 +192,7 @@ func TestR29_every_format_that_was_ever_written_is_read(t *testing.T) {
 		func(w *world) (any, error) { return w.reader().Effects(t.Context(), sid) },
 		func(w *world) (any, error) {
 			x, err := w.reader().Input(t.Context(), sid, "a")
-			x.Item.Attempts = 0
+			x.Item.Attempts, x.Item.Said, x.Item.Stamp = 0, false, nil
 			return x, err
 		},
 		func(w *world) (any, error) { return w.reader().Receipt(t.Context(), sid, runs[0], 1) },
@@ -337,7 +337,9 @@ func anything(t *rapid.T, s machine.State, n int) machine.Event {
 	case k == 12:
 		return machine.Attach{Attachment: machine.Attachment{ID: 1, Grain: run.Grain(n % 7 / 6), Class: run.Idempotent}}
 	}
-	return machine.Submit{ID: in, Key: rapid.SampledFrom([]string{"", "k1", "k2"}).Draw(t, "key"), Lane: inbox.Queue, Content: transcript.TextBlocks("text of " + string(in))}
+	given := submit(in, "text of "+string(in))
+	given.Input.Key = rapid.SampledFrom([]string{"", "k1", "k2"}).Draw(t, "key")
+	return given
 }
 
 // A state that was stored and loaded is the state: the same to look at, the same bytes when it is stored again, and it decides the

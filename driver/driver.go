@@ -144,17 +144,17 @@ func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minte
 }
 
 // prior looks for an ended input of the same id or key: in this very sequence, then in the store. A live one is in the state.
-func (s *Staged) prior(ctx context.Context, in machine.Submit) (*machine.Prior, error) {
-	key := in.Key
+func (s *Staged) prior(ctx context.Context, ev machine.Submit) (*machine.Prior, error) {
+	in, key := ev.Input.ID, ev.Input.Key
 	if key == "" {
-		key = string(in.ID)
+		key = string(in)
 	}
-	if _, live := s.state.Inbox.Find(in.ID, key); live {
+	if _, live := s.state.Inbox.Find(in, key); live {
 		return nil, nil
 	}
 	for _, i := range finished(s.commits) {
-		if i.Item.ID == in.ID || i.Item.Key == key {
-			return &machine.Prior{Input: i.Item.ID}, nil
+		if i.Item.ID == in || i.Item.Key == key {
+			return &machine.Prior{Item: i.Item, Ended: i.Ended}, nil
 		}
 	}
 	if s.d.state.Version == 0 {
@@ -162,17 +162,18 @@ func (s *Staged) prior(ctx context.Context, in machine.Submit) (*machine.Prior, 
 	}
 	row, err := s.d.store.Input(ctx, s.state.Session, key)
 	if errors.Is(err, store.ErrNotFound) {
-		row, err = s.d.store.InputByID(ctx, s.state.Session, in.ID)
+		row, err = s.d.store.InputByID(ctx, s.state.Session, in)
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("look up input %s: %w", in.ID, err)
+		return nil, fmt.Errorf("look up input %s: %w", in, err)
 	case row.Live: // and not in the state: so the state is not what is stored
-		return nil, fmt.Errorf("look up input %s: it is live, and this process did not write it: %w", in.ID, store.ErrFenced)
+		return nil, fmt.Errorf("look up input %s: it is live, and this process did not write it: %w", in, store.ErrFenced)
 	}
-	return &machine.Prior{Input: row.ID}, nil
+	rec, err := decode[inputRecord](fmt.Sprintf("input %s", row.ID), row.Body)
+	return &machine.Prior{Item: rec.Item, Ended: rec.Ended}, err
 }
 
 // past looks for the end of an operation that the state does not know any more: in this very sequence, then in the store.

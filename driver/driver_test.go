@@ -12,6 +12,7 @@ import (
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
+	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
@@ -76,7 +77,7 @@ func TestR18_a_refusal_leaves_the_rest_of_the_group(t *testing.T) {
 	t.Parallel()
 	w := registered(t)
 	staged := w.stage(submit("a", "hello"))
-	for _, ev := range []machine.Event{machine.Interrupt{Run: "another"}, machine.Register{Profile: &run.Profile{}}, machine.Submit{ID: "e"}} {
+	for _, ev := range []machine.Event{machine.Interrupt{Run: "another"}, machine.Register{Profile: &run.Profile{}}, machine.Submit{Input: given.Input{ID: "e"}}} {
 		var refusal *machine.Refusal
 		if _, err := staged.Step(t.Context(), w.at, ev, false); !errors.As(err, &refusal) {
 			t.Fatalf("%T: %v", ev, err)
@@ -128,7 +129,7 @@ func TestR06_an_ended_input_is_known_by_id_and_by_key(t *testing.T) {
 	dup := func(staged *driver.Staged, in id.Input, key string, want id.Input) {
 		t.Helper()
 		ev := submit(in, "hello")
-		ev.Key = key
+		ev.Input.Key = key
 		c, err := staged.Step(t.Context(), w.at, ev, false)
 		w.ok(err)
 		if c.Verdict.Duplicate != (want != "") || want != "" && c.Verdict.Input != want {
@@ -136,7 +137,7 @@ func TestR06_an_ended_input_is_known_by_id_and_by_key(t *testing.T) {
 		}
 	}
 	ev := submit("a", "hello")
-	ev.Key = "k"
+	ev.Input.Key = "k"
 	w.tell(ev)
 	// In the very batch in which it ends.
 	staged := w.stage(reply(w.model(), "done"))

@@ -15,6 +15,7 @@ import (
 	"github.com/meerkat-go/meerkat/driver"
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
+	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/run"
@@ -147,12 +148,12 @@ func (w *world) tell(events ...machine.Event) driver.Told {
 }
 
 func submit(in id.Input, text string) machine.Submit {
-	return machine.Submit{ID: in, Content: transcript.TextBlocks(text)}
+	return machine.Submit{Input: given.Input{ID: in, Body: given.Prompt{Blocks: transcript.TextBlocks(text)}}}
 }
 
 func steer(in id.Input, text string) machine.Submit {
 	s := submit(in, text)
-	s.Lane = inbox.Steer
+	s.Input.Body = given.Prompt{Blocks: transcript.TextBlocks(text), Run: given.Options{Handling: given.HandlingSteer}}
 	return s
 }
 

@@ -1,68 +1,157 @@
 package machine
 
 import (
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/input"
+	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
+	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
 func (b *step) submit(ev Submit) error {
-	if ev.Key == "" {
-		ev.Key = string(ev.ID)
+	in := ev.Input
+	if ev.Continue {
+		in.Body, ev.WithoutWake = input.Continuation{Reason: "continue"}, false
 	}
-	if i, ok := b.s.Inbox.Find(ev.ID, ev.Key); ok {
+	if in.Key == "" {
+		in.Key = string(in.ID)
+	}
+	if i, ok := b.s.Inbox.Find(in.ID, in.Key); ok {
 		b.c.Verdict = Verdict{Input: i.ID, Run: i.Run, Duplicate: true}
 		return nil
 	}
-	if ev.Prior != nil {
-		b.c.Verdict = Verdict{Input: ev.Prior.Input, Duplicate: true}
+	if p := ev.Prior; p != nil && !b.gone(p, in) {
+		b.c.Verdict = Verdict{Input: p.Item.ID, Duplicate: true}
 		return nil
 	}
 	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Admit}); err != nil {
 		return err
 	}
-	ev.RequireIdle = ev.RequireIdle || ev.Continue || ev.Caller
+	if err := b.fits(ev); err != nil {
+		return err
+	}
+	if ev.Prior != nil {
+		b.release(*ev.Prior)
+	}
+	return b.admit(ev, in)
+}
+
+// gone reports whether an ended input has no claim on its key any more: so long after its end, or where the key counts only while it lives. Its
+// id is its own for ever.
+func (b *step) gone(p *Prior, in input.Input) bool {
+	if p.Item.ID == in.ID || p.Ended == nil {
+		return false
+	}
+	return in.LiveKey() || b.at.Sub(p.Ended.At) >= KeyLife
+}
+
+// KeyLife is how long an ended input keeps its key.
+const KeyLife = 24 * time.Hour
+
+// release takes the key from an ended input, in the commit that gives it to another.
+func (b *step) release(p Prior) {
+	p.Item.Key = ""
+	b.c.Inputs = append(b.c.Inputs, InputChange{p.Item, p.Ended})
+	b.dirty = true
+}
+
+// fits refuses what may not be admitted now, or ever.
+func (b *step) fits(ev Submit) error {
+	if !ev.Continue {
+		if err := ev.Input.Validate(); err != nil {
+			return &Refusal{Sort: errors.Join(fsm.ErrGuard, err), Region: "inbox", Phase: b.s.Lifecycle.Phase.String(), Event: "submit",
+				Guard: GuardContent}
+		}
+	}
 	switch {
-	case ev.RequireIdle && !b.idle():
+	case (ev.RequireIdle || ev.Continue || ev.Caller) && !b.idle():
 		return b.refuse("submit", GuardIdle)
 	case ev.Continue && b.s.Tail != TailPending:
 		return b.refuse("submit", GuardPending)
-	case !ev.Continue && len(ev.Content) == 0:
+	case ev.Input.Kind() == input.KindPrompt && len(ev.Input.Entries()) == 0:
 		return b.refuse("submit", GuardContent)
-	}
-	if ev.Continue {
-		ev.Lane, ev.Content = inbox.Queue, nil // there is no run for it to steer, and nothing it could add
-	}
-	b.s.Seq++
-	item := inbox.Item{ID: ev.ID, Key: ev.Key, Seq: b.s.Seq, Lane: ev.Lane, Continue: ev.Continue, Content: ev.Content}
-	if b.s.Title == "" {
-		b.s.Title = title(ev.Content.Plain())
-	}
-	if err := b.input(item, inbox.Event{Kind: inbox.Admit}, nil); err != nil {
-		return err
-	}
-	b.tell(event.InputAccepted{Input: ev.ID, Lane: ev.Lane.String()}, transcript.Position{})
-	b.c.Verdict = Verdict{Input: ev.ID}
-	if ev.Caller {
-		if err := b.begin([]inbox.Item{b.waiting(ev.ID)}, run.Whole, run.Once, true); err != nil {
-			return err
-		}
-	} else if err := b.startNext(); err != nil {
-		return err
-	}
-	if i, ok := b.s.Inbox.Find(ev.ID, ev.Key); ok {
-		b.c.Verdict.Run = i.Run
 	}
 	return nil
 }
 
-// idle reports whether nothing runs and nothing waits.
-func (b *step) idle() bool { return b.s.Lifecycle.Phase == lifecycle.Idle && b.s.Inbox.Len() == 0 }
+// admit puts an input on record, in the place its policy gives it, and goes on with what it leads to.
+func (b *step) admit(ev Submit, in input.Input) error {
+	intent, asks := in.Intent()
+	running := b.s.Lifecycle.Phase == lifecycle.Running
+	j := inbox.Judge(in, inbox.Arrival{Running: running, Silent: asks && peer.Silent(get(b.s.Peer), intent), WithoutWake: ev.WithoutWake})
+	item := j.Item
+	item.Continue = ev.Continue
+	if ev.Continue {
+		item.Lane = inbox.Queue // there is no run for it to steer
+	}
+	if b.s.Title == "" && item.Kind() == input.KindPrompt {
+		b.s.Title = title(item.Content.Plain())
+	}
+	if err := b.replace(j, item); err != nil {
+		return err
+	}
+	b.tell(event.InputAccepted{Input: in.ID, Lane: item.Lane.String()}, transcript.Position{})
+	b.c.Verdict = Verdict{Input: in.ID, Consumed: j.Plan == inbox.ConsumeNow}
+	if err := b.place(j, item); err != nil {
+		return err
+	}
+	if running && j.Signal >= inbox.SignalYield && b.s.Work != nil {
+		if err := b.work(registry.Event{Kind: registry.Yield, Reason: "interrupted by new input"}); err != nil {
+			return err
+		}
+	}
+	var err error
+	if ev.Caller {
+		err = b.begin(inbox.Batch{Items: []inbox.Item{b.waiting(in.ID)}}, run.Whole, run.Once, true)
+	} else {
+		err = b.startNext()
+	}
+	if i, ok := b.s.Inbox.Find(in.ID, in.Key); ok {
+		b.c.Verdict.Run = i.Run
+	}
+	return err
+}
+
+// replace ends the inputs whose place the newcomer takes.
+func (b *step) replace(j inbox.Judgement, item inbox.Item) error {
+	kind, status := inbox.Supersede, StatusSuperseded
+	if j.Plan == inbox.CoalesceInto {
+		kind, status = inbox.Coalesce, StatusCoalesced
+	}
+	for _, old := range b.s.Inbox.Targets(item) {
+		how := &Ended{Status: status, By: item.ID, At: b.at}
+		if err := b.input(old, inbox.Event{Kind: kind, By: item.ID, Scope: item.Scope()}, how); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place admits the item: at its place in a lane, or as consumed.
+func (b *step) place(j inbox.Judgement, item inbox.Item) error {
+	if j.Plan == inbox.QueueFront {
+		item.Seq = b.s.Inbox.Front()
+		return b.input(item, inbox.Event{Kind: inbox.Admit}, nil)
+	}
+	b.s.Seq++
+	item.Seq = b.s.Seq
+	if j.Plan != inbox.ConsumeNow {
+		return b.input(item, inbox.Event{Kind: inbox.Admit}, nil)
+	}
+	return b.input(item, inbox.Event{Kind: inbox.AdmitConsumed}, &Ended{Status: StatusCompleted, At: b.at})
+}
+
+// idle reports whether nothing runs, and nothing waits that could start a run.
+func (b *step) idle() bool { return b.s.Lifecycle.Phase == lifecycle.Idle && b.s.Inbox.Driving() == 0 }
 
 func (b *step) waiting(in id.Input) inbox.Item {
 	i, _ := b.s.Inbox.Find(in, "")
@@ -77,7 +166,7 @@ func (b *step) serve() error {
 	if !b.idle() {
 		return b.refuse("serve", GuardIdle)
 	}
-	if err := b.begin(nil, run.Whole, run.Once, true); err != nil {
+	if err := b.begin(inbox.Batch{}, run.Whole, run.Once, true); err != nil {
 		return err
 	}
 	b.c.Verdict.Run = b.s.Lifecycle.Run

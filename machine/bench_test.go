@@ -5,9 +5,10 @@ import (
 	"testing"
 
 	"github.com/meerkat-go/meerkat/id"
+	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/run"
-	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // must steps a state, for setting a scene.
@@ -40,7 +41,16 @@ func after(tb testing.TB, past, waiting int) machine.State {
 }
 
 func input(name string) machine.Submit {
-	return machine.Submit{ID: id.Input(name), Content: transcript.TextBlocks("what is in this folder?")}
+	return prompt(id.Input(name), "what is in this folder?", inbox.Queue)
+}
+
+// prompt is what the operator says.
+func prompt(in id.Input, text string, lane inbox.Lane) machine.Submit {
+	body := given.Prompt{Text: text}
+	if lane == inbox.Steer {
+		body.Run.Handling = given.HandlingSteer
+	}
+	return machine.Submit{Input: given.Input{ID: in, Body: body}}
 }
 
 func first(s machine.State) run.Directive {

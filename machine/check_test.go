@@ -148,7 +148,7 @@ func TestCheckCommit_notices_each_breach_of_a_rule_in_a_commit(t *testing.T) {
 			i := c.Inputs[0].Item
 			i.Phase = inbox.Consumed
 			c.Next.Inbox = c.Next.Inbox.Put(i)
-			i.Phase, i.Seq = inbox.Queued, 0
+			i.Phase, i.Seq = inbox.Queued, 1 // that of an input that is there
 			c.Next.Inbox = c.Next.Inbox.Put(i)
 		}},
 		{"a run ends in silence", "R32", calling, settle, func(c *machine.Commit) { replace(c, event.RunCompleted{}.Type(), event.TextComplete{}) }},
@@ -200,8 +200,7 @@ func TestA_session_is_titled_by_the_first_line_that_says_something(t *testing.T)
 		{strings.Repeat("x", 80), strings.Repeat("x", 80)},
 		{"a\xffb", "ab"},
 	} {
-		in := input("i1")
-		in.Content = transcript.TextBlocks(c.text)
+		in := prompt("i1", c.text, inbox.Queue)
 		s := must(t, machine.State{Session: session}, machine.Register{}, in, input("i2"))
 		if s.Title != c.want {
 			t.Errorf("%.20q gives %q, want %q", c.text, s.Title, c.want)

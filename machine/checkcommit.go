@@ -48,7 +48,7 @@ func (f *findings) version(prev State, c Commit) {
 func changedRegions(a, b Regions) (out Region) {
 	for bit, changed := range map[Region]bool{
 		ServersRegion: get(a.Servers).Durable != get(b.Servers).Durable, ModelRegion: get(a.Model) != get(b.Model),
-		PeerRegion: get(a.Peer) != get(b.Peer), WorkRegion: get(a.Work) != get(b.Work)} {
+		PeerRegion: get(a.Peer) != get(b.Peer), WorkRegion: get(a.Work) != get(b.Work), SaidRegion: get(a.Said) != get(b.Said)} {
 		if changed {
 			out |= bit
 		}
@@ -151,6 +151,7 @@ func (f *findings) positions(prev State, c Commit) {
 // inputDiff: the changes are the difference of the inboxes. An input that ends was live, and says so once.
 func (f *findings) inputDiff(prev State, c Commit) {
 	was, is := live(prev), live(c.Next)
+	here := map[id.Input]bool{} // admitted by this commit
 	ended, told, last := map[id.Input]bool{}, map[id.Input]int{}, map[id.Input]inbox.Item{}
 	for _, e := range c.Facts {
 		if e, ok := e.Payload.(event.InputEnded); ok {
@@ -161,18 +162,24 @@ func (f *findings) inputDiff(prev State, c Commit) {
 		i := x.Item
 		last[i.ID] = i
 		_, before := was[i.ID]
+		before = before || here[i.ID]
 		_, after := is[i.ID]
 		if x.Ended == nil {
-			f.want(after && !ended[i.ID], "R31", "input %s changes and is not live", i.ID)
+			f.want((after || told[i.ID] == 1) && !ended[i.ID], "R31", "input %s changes and is not live", i.ID)
+			here[i.ID] = true
 			continue
 		}
-		f.want(before && !after && !ended[i.ID], "R31", "input %s ends: live before %t, after %t, ended already %t", i.ID, before, after, ended[i.ID])
-		f.want(told[i.ID] == 1, "R31", "the end of input %s is told %d times", i.ID, told[i.ID])
-		want := inbox.Abandoned
-		if x.Ended.Status == StatusCompleted || x.Ended.Status == StatusFailed {
-			want = inbox.Consumed
+		if i.Key == "" && !before && !after { // one that had ended gives its key up
+			f.want(i.Phase.Terminal() && told[i.ID] == 0, "R33", "input %s gives up its key in phase %s", i.ID, i.Phase)
+			continue
 		}
-		f.want(i.Phase == want && i.Content == nil, "R31", "input %s ends %s as %s", i.ID, x.Ended.Status, i.Phase)
+		fresh := i.Phase == inbox.Consumed && i.Seq > prev.Seq // it wanted nothing but to be told
+		f.want((before || fresh) && !after && !ended[i.ID], "R31", "input %s ends: live before %t, after %t, ended already %t", i.ID, before, after, ended[i.ID])
+		f.want(told[i.ID] == 1, "R31", "the end of input %s is told %d times", i.ID, told[i.ID])
+		want := map[string]inbox.Phase{StatusCompleted: inbox.Consumed, StatusFailed: inbox.Consumed, StatusSuperseded: inbox.Superseded,
+			StatusCoalesced: inbox.Coalesced, StatusCancelled: inbox.Abandoned, StatusAbandoned: inbox.Abandoned}[x.Ended.Status]
+		f.want(i.Phase == want, "R31", "input %s ends %s as %s", i.ID, x.Ended.Status, i.Phase)
+		*f = append(*f, inbox.CheckEnded(i))
 		ended[i.ID] = true
 	}
 	for in := range told {
@@ -187,7 +194,7 @@ func (f *findings) inputDiff(prev State, c Commit) {
 		changed, noted := last[in]
 		f.want(before && old.Phase == i.Phase && old.Run == i.Run || noted && changed.Phase == i.Phase && changed.Run == i.Run, "R31",
 			"input %s has changed and the commit does not say so", in)
-		f.want(before || i.Seq > prev.Seq, "R33", "input %s is new and has seq %d of %d", in, i.Seq, prev.Seq)
+		f.want(before || i.Seq > prev.Seq || i.Seq == prev.Inbox.Front(), "R33", "input %s is new and has seq %d of %d", in, i.Seq, prev.Seq)
 	}
 }
 
@@ -203,15 +210,28 @@ func (f *findings) runs(prev State, c Commit) {
 			starts[e.Run]++
 		}
 	}
-	dueEnd, dueStart := 0, 0
-	if before != after && before != "" {
-		dueEnd = 1
+	due := func(r id.Run) (start, end int) { // a run may begin and end within one step
+		start, end = 1, 1
+		if r == before {
+			start = 0
+		}
+		if r == after {
+			end = 0
+		}
+		return start, end
 	}
-	if before != after && after != "" {
-		dueStart = 1
+	for _, r := range []id.Run{before, after} {
+		if start, end := due(r); r != "" {
+			f.want(starts[r] == start && ends[r] == end, "R32", "run %q to %q: %s starts %d times and ends %d times", before, after, r, starts[r], ends[r])
+		}
 	}
-	f.want(ends[before] == dueEnd && len(ends) == dueEnd, "R32", "run %q to %q: ends %v", before, after, ends)
-	f.want(starts[after] == dueStart && len(starts) == dueStart, "R32", "run %q to %q: starts %v", before, after, starts)
+	for r := range starts {
+		start, end := due(r)
+		f.want(starts[r] == start && ends[r] == end, "R32", "run %q to %q: %s starts %d times and ends %d times", before, after, r, starts[r], ends[r])
+	}
+	for r := range ends {
+		f.want(r == before || starts[r] == 1, "R32", "run %q to %q: %s ends and was not bound", before, after, r)
+	}
 	receipts := prev.Turn.Receipts
 	for _, r := range c.Receipts {
 		if r.Run != prev.Turn.Run {

@@ -323,7 +323,7 @@ func (b *step) abandonAll(cause, reason string) error {
 			continue
 		}
 		how := &Ended{Status: StatusAbandoned, Cause: cause, Error: reason, At: b.at}
-		if err := b.input(i, inbox.Event{Kind: inbox.Abandon}, how); err != nil {
+		if err := b.input(i, inbox.Event{Kind: inbox.Abandon, Reason: reasonOf(*how)}, how); err != nil {
 			return err
 		}
 		b.c.Verdict.Abandoned++

@@ -2,9 +2,9 @@ package machine
 
 import (
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/run"
-	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // Event is something a session is told. Each is idempotent by an id it carries, or by what it asks for, so one whose fate is unknown may be
@@ -60,12 +60,10 @@ type (
 type (
 	// Submit gives the session something to do.
 	Submit struct {
-		ID          id.Input
-		Key         string // empty: the id
-		Lane        inbox.Lane
-		Content     transcript.Blocks
-		Continue    bool
-		RequireIdle bool
+		Input       input.Input
+		Continue    bool   // it has no body: the session goes on with its transcript as it is; implies RequireIdle
+		RequireIdle bool   // refused unless nothing runs and nothing waits that could start a run
+		WithoutWake bool   // it starts nothing, and rides along with what does
 		Caller      bool   // whoever submits carries the run out; implies RequireIdle
 		Prior       *Prior // an ended input of the same id or key, looked up by the driver
 	}
@@ -102,7 +100,10 @@ type Handled struct {
 }
 
 // Prior is an input that has left the state.
-type Prior struct{ Input id.Input }
+type Prior struct {
+	Item  inbox.Item
+	Ended *Ended
+}
 
 func (Opened) machineEvent()              {}
 func (Register) machineEvent()            {}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
+	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
@@ -47,11 +48,9 @@ func shape(w *world) string {
 func moves(w *world, grain run.Grain) []machine.Event {
 	s := w.s
 	out := []machine.Event{machine.Stop{}, machine.Attach{Attachment: machine.Attachment{ID: 1, Grain: grain, Class: run.Idempotent}},
-		machine.Detach{ID: 1}, machine.Register{}, machine.Submit{ID: "c", Continue: true, Prior: w.prior("c", "")}}
+		machine.Detach{ID: 1}, machine.Register{}, w.known(machine.Submit{Input: given.Input{ID: "c"}, Continue: true})}
 	for n, lane := range []inbox.Lane{inbox.Queue, inbox.Steer} {
-		in := input([]string{"i", "s"}[n])
-		in.Lane, in.Prior = lane, w.prior(in.ID, "")
-		out = append(out, in)
+		out = append(out, w.known(prompt([]id.Input{"i", "s"}[n], "look", lane)))
 	}
 	if r := s.Run(); r != "" {
 		out = append(out, machine.Interrupt{Run: r}, machine.CancelAfterBoundary{Run: r}, machine.ExecutorLost{Run: r},
@@ -98,8 +97,8 @@ func lives(w *world) []machine.Event {
 		out = append(out, machine.Bind{Placement: place}) // signals that nobody takes would add up for ever
 	}
 	for _, name := range []string{"i", "j", "k"} {
-		in := input(name)
-		in.Prior, in.Caller = w.prior(in.ID, ""), name == "j"
+		in := w.known(input(name))
+		in.Caller = name == "j"
 		out = append(out, in)
 	}
 	if r := w.s.Run(); r != "" {

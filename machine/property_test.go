@@ -102,15 +102,24 @@ func (w *world) someRun(choose chooser) id.Run {
 
 func (w *world) submit(choose chooser) machine.Event {
 	n := choose(6, "input")
-	ev := machine.Submit{Caller: choose(12, "caller") == 0, ID: id.Input(fmt.Sprintf("i%d", n)), Lane: inbox.Lane(choose(2, "lane")), RequireIdle: choose(6, "idle") == 0,
-		Continue: choose(4, "continue") == 0}
+	in := id.Input(fmt.Sprintf("i%d", n))
+	ev := prompt(in, fmt.Sprintf("say %d", n), inbox.Lane(choose(2, "lane")))
+	if choose(3, "kind") == 0 {
+		kinds := []string{"message", "request", "progress", "answer", "event", "go_on", "operation", "step"}
+		ev.Input = (&player{}).given(words{"id": string(in), "kind": kinds[choose(len(kinds), "which kind")], "text": fmt.Sprintf("say %d", n),
+			"mode": []string{"", "queue", "steer"}[choose(3, "mode")], "intent": []string{"hush", "sum"}[choose(2, "intent")], "reason": "because"})
+	}
+	ev.Caller, ev.RequireIdle, ev.WithoutWake = choose(12, "caller") == 0, choose(6, "idle") == 0, choose(8, "quiet") == 0
+	if choose(3, "scope") == 0 {
+		ev.Input.Supersession = "s"
+	}
 	if choose(3, "key") == 0 {
-		ev.Key = fmt.Sprintf("k%d", choose(3, "which key"))
+		ev.Input.Key = fmt.Sprintf("k%d", choose(3, "which key"))
 	}
-	if !ev.Continue || choose(3, "content") == 0 {
-		ev.Content = transcript.TextBlocks(fmt.Sprintf("say %d", n))
+	if choose(8, "continue") == 0 {
+		ev.Continue, ev.Input.Body = true, nil
 	}
-	ev.Prior = w.prior(ev.ID, ev.Key)
+	ev.Prior = w.prior(ev.Input)
 	return ev
 }
 
@@ -179,7 +188,7 @@ func wander(w *world, steps int, choose chooser) error {
 	if err := w.settle(60); err != nil {
 		return fmt.Errorf("%w\nafter\n%s", err, strings.Join(way, "\n"))
 	}
-	if w.s.Lifecycle.Phase == lifecycle.Running || w.s.Inbox.Len() > 0 {
+	if w.s.Lifecycle.Phase == lifecycle.Running || w.s.Inbox.Driving() > 0 {
 		return fmt.Errorf("R51: at rest in phase %s with %d inputs live", w.s.Phase(), w.s.Inbox.Len())
 	}
 	for r, over := range w.runs {
@@ -197,7 +206,7 @@ func begun(choose chooser) *world {
 		return w
 	}
 	for _, ev := range []machine.Event{machine.Register{Profile: &run.Profile{MaxRounds: 1 + choose(4, "rounds"), Retry: run.RetryPolicy{Max: 1}}},
-		machine.Attach{Attachment: machine.Attachment{ID: 1}}, machine.Submit{ID: "i0", Content: transcript.TextBlocks("say 0")}} {
+		machine.Attach{Attachment: machine.Attachment{ID: 1}}, prompt("i0", "say 0", inbox.Queue)} {
 		if _, refusal, breach := w.tell(ev); refusal != nil || breach != nil {
 			panic(fmt.Sprint(refusal, breach))
 		}
@@ -232,8 +241,7 @@ func TestR25_what_was_committed_may_be_told_again(t *testing.T) {
 			}
 			switch again := ev.(type) {
 			case machine.Submit:
-				again.Prior = w.prior(again.ID, again.Key)
-				ev = again
+				ev = w.known(again)
 			case machine.Register, machine.Attach, machine.ExecutorLost, machine.Opened, machine.Serve, machine.Published:
 				continue // told by what is at hand, not by mail: a second is a second one
 			}
@@ -257,7 +265,7 @@ func TestR20_derived_identifiers_differ_within_a_session(t *testing.T) {
 	tell(machine.Register{})
 	tell(machine.Attach{Attachment: machine.Attachment{ID: 1}})
 	for n := range 50 {
-		tell(machine.Submit{ID: id.Input(fmt.Sprint(n)), Content: transcript.TextBlocks("x")})
+		tell(prompt(id.Input(fmt.Sprint(n)), "x", inbox.Queue))
 		tell(machine.Reported{Report: w.replyWithCalls(w.order[len(w.order)-1], classes[:3])})
 		if err := w.settle(10); err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ type Regions struct {
 	Model   *model.State
 	Peer    *peer.State
 	Work    *registry.State
+	Said    *Said
 }
 
 // Region is a set of the parts in Regions.
@@ -26,6 +27,7 @@ const (
 	ModelRegion
 	PeerRegion
 	WorkRegion
+	SaidRegion
 )
 
 // Events of the regions, as they are told from outside.

@@ -9,6 +9,7 @@ import (
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine/fsm"
+	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/operation"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
@@ -350,5 +351,15 @@ func unknownResult(d run.Directive) transcript.ToolResult {
 func (b *step) runRefused(d run.Directive, r run.RunRefused) error {
 	b.round = d.Round
 	b.closeEffect(d, "refused")
+	for _, i := range b.s.Inbox.Staged() {
+		e := inbox.Event{Kind: inbox.Rollback}
+		if b.s.Inbox.Driving() > 0 { // behind them: what fails holds nobody up
+			b.s.Seq++
+			e.Seq = b.s.Seq
+		}
+		if err := b.putBack(i, e, r.Failure.Message); err != nil {
+			return err
+		}
+	}
 	return b.failRun(turn.CauseRuntimeApply, r.Failure.Message)
 }

@@ -1,8 +1,11 @@
 package machine
 
 import (
+	"errors"
+
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/model"
@@ -14,20 +17,63 @@ import (
 
 // startNext begins the next run with what waits, if nothing runs and somebody could carry it out.
 func (b *step) startNext() error {
-	phase := b.s.Lifecycle.Phase
-	if phase != lifecycle.Idle && phase != lifecycle.Retired || !b.s.Attached() || b.s.Transient.Draining {
-		return nil
+	for {
+		phase := b.s.Lifecycle.Phase
+		if phase != lifecycle.Idle && phase != lifecycle.Retired || !b.s.Attached() || b.s.Transient.Draining {
+			return nil
+		}
+		batch := b.s.Inbox.Batch(phase == lifecycle.Retired)
+		if len(batch.Items) == 0 {
+			return nil
+		}
+		done, err := b.unfit(batch)
+		if err != nil {
+			return err
+		}
+		if done {
+			continue
+		}
+		a := b.s.Transient.Attachment
+		return b.begin(batch, a.Grain, a.Class, false)
 	}
-	batch := b.s.Inbox.Next()
-	if batch == nil {
-		return nil
+}
+
+// unfit ends, or puts back, what no run can be made of: a request to go on where nothing waits for a reply, inputs that ask for different things.
+func (b *step) unfit(batch inbox.Batch) (bool, error) {
+	if batch.Execution() == inbox.ResumePending && b.s.Tail != TailPending && len(batch.Appends()) == 0 {
+		for _, i := range batch.Items {
+			how := &Ended{Status: StatusCompleted, At: b.at}
+			if err := b.input(i, inbox.Event{Kind: inbox.Consume}, how); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
 	}
-	a := b.s.Transient.Attachment
-	return b.begin(batch, a.Grain, a.Class, false)
+	_, err := batch.Options()
+	var conflict *input.Conflict
+	if !errors.As(err, &conflict) {
+		return false, err
+	}
+	b.s.Seq++
+	return true, b.putBack(b.waiting(conflict.Input), inbox.Event{Kind: inbox.Refuse, Seq: b.s.Seq}, "cannot be part of a run: "+conflict.Error())
+}
+
+// putBack makes an input wait again; one that was tried as often as it may be is given up.
+func (b *step) putBack(i inbox.Item, e inbox.Event, why string) error {
+	after, err := inbox.Table.Step(i, e)
+	if err != nil {
+		return err
+	}
+	var how *Ended
+	if after.Phase.Terminal() {
+		how = &Ended{Run: b.s.Lifecycle.Run, Status: StatusAbandoned, Cause: inbox.MaxAttemptsExhausted.String(), Error: why, Attempts: after.Attempts,
+			At: b.at}
+	}
+	return b.input(i, e, how)
 }
 
 // begin binds a run made of the batch. By the caller: whoever asked for it carries it out, and no executor is given it.
-func (b *step) begin(batch []inbox.Item, grain run.Grain, class run.Class, caller bool) error {
+func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller bool) error {
 	r := id.Run(id.Derive(b.at, b.s.Session, b.version, b.ordinal))
 	b.ordinal++
 	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Prepare, Run: r}); err != nil {
@@ -36,26 +82,22 @@ func (b *step) begin(batch []inbox.Item, grain run.Grain, class run.Class, calle
 	if err := b.turn(turn.Event{Kind: turn.Start, Run: r}); err != nil {
 		return err
 	}
-	if b.s.Model != nil {
+	if b.s.Model != nil && !batch.ContextOnly {
 		if err := b.routing(model.RoutingEvent{Kind: model.AdmitRun}); err != nil {
 			return err
 		}
 	}
 	b.s.Reply, b.round = 0, -1
-	inputs, rows, err := b.stage(r, batch)
+	inputs, err := b.stage(r, batch)
 	if err != nil {
 		return err
 	}
-	b.tell(event.RunStarted{Inputs: inputs}, first(rows))
-	for n, at := range rows {
-		if n > 0 {
-			b.tell(event.Steered{Input: inputs[n]}, at)
-		}
-	}
-	if len(inputs) > 0 {
-		b.receipt("run_start", inputs)
-	}
-	if grain == run.Whole {
+	switch {
+	case len(batch.Items) == 1 && batch.Items[0].Unstamped():
+		return b.failRun(turn.CauseRuntimeApply, "what was decided about the input when it was admitted is damaged")
+	case batch.ContextOnly:
+		return b.contextOnly(r)
+	case grain == run.Whole:
 		b.ask(run.Directive{ID: b.effect(), Kind: run.ApplyRun, Class: class, Attempt: 1, Run: r, Upto: b.s.Message + 1, Inputs: inputs,
 			Caller: caller})
 		return nil
@@ -67,27 +109,61 @@ func (b *step) begin(batch []inbox.Item, grain run.Grain, class run.Class, calle
 	return nil
 }
 
-func first(rows []transcript.Position) transcript.Position {
-	if len(rows) == 0 {
-		return transcript.Position{}
+// contextOnly ends a run that only adds to the transcript: nobody will come any more who would take it along.
+func (b *step) contextOnly(r id.Run) error {
+	if err := b.turn(turn.Event{Kind: turn.RunReported, Run: r}); err != nil {
+		return err
 	}
-	return rows[0]
+	return b.closeRun(StatusCompleted)
 }
 
-// stage makes the batch part of the run and writes what it says.
-func (b *step) stage(r id.Run, batch []inbox.Item) (inputs []id.Input, rows []transcript.Position, err error) {
-	for _, i := range batch {
+// stage makes the batch part of the run, writes what it says, and tells of the run.
+func (b *step) stage(r id.Run, batch inbox.Batch) (inputs []id.Input, err error) {
+	for _, i := range batch.Items {
 		inputs = append(inputs, i.ID)
-		if !i.Continue {
-			rows = append(rows, b.add(transcript.User{Content: i.Content}))
-			b.s.Tail = TailPending
-		}
-		i.Content = nil // it stands in the transcript now
-		if err := b.input(i, inbox.Event{Kind: inbox.Stage, Run: r}, nil); err != nil {
-			return nil, nil, err
+		if err := b.input(i, inbox.Event{Kind: inbox.Stage, Run: r, Said: true}, nil); err != nil {
+			return nil, err
 		}
 	}
-	return inputs, rows, nil
+	lines := batch.Appends()
+	if len(lines) == 0 && len(batch.Items) > 0 && b.s.Tail != TailPending {
+		text := "an earlier message has no answer yet: " + string(inputs[0])
+		lines = append(lines, inbox.Append{Input: inputs[0], Entry: transcript.Notice{Kind: "tried_again", Text: text}})
+	}
+	told := map[id.Input]bool{}
+	begun := false
+	for _, l := range lines {
+		at, ok := b.line(l)
+		switch {
+		case !ok:
+		case !begun:
+			b.tell(event.RunStarted{Inputs: inputs}, at)
+			begun = true
+		case !told[l.Input]:
+			b.tell(event.Steered{Input: l.Input}, at)
+		}
+		told[l.Input] = told[l.Input] || ok
+	}
+	if !begun {
+		b.tell(event.RunStarted{Inputs: inputs}, transcript.Position{})
+	}
+	if len(inputs) > 0 {
+		b.receipt("run_start", inputs)
+	}
+	return inputs, nil
+}
+
+// line writes what an input says, unless a line of its key stands already.
+func (b *step) line(l inbox.Append) (transcript.Position, bool) {
+	if l.Key != "" {
+		said := get(b.s.Said)
+		if said.has(l.Key) {
+			return transcript.Position{}, false
+		}
+		put(b, &b.s.Said, SaidRegion, said.with(l.Key))
+	}
+	b.s.Tail = TailPending
+	return b.add(l.Entry), true
 }
 
 // callModel asks for a reply to all that stands in the transcript now.
@@ -134,19 +210,39 @@ func (b *step) takeSteers(r id.Run) ([]run.Steer, error) {
 	if len(steers) == 0 {
 		return nil, nil
 	}
-	taken := make([]run.Steer, len(steers))
+	var taken []run.Steer
+	told := map[id.Input]bool{}
+	for _, l := range inbox.Appends(steers) {
+		at, ok := b.line(l)
+		if !ok {
+			continue
+		}
+		if !told[l.Input] {
+			b.tell(event.Steered{Input: l.Input}, at)
+		}
+		told[l.Input] = true
+		taken = append(taken, run.Steer{Input: l.Input, Content: said(l.Entry)})
+	}
 	inputs := make([]id.Input, len(steers))
 	for n, i := range steers {
-		inputs[n], taken[n] = i.ID, run.Steer{Input: i.ID, Content: i.Content}
-		at := b.add(transcript.User{Content: i.Content})
-		b.tell(event.Steered{Input: i.ID}, at)
-		if err := b.input(i, inbox.Event{Kind: inbox.Consume, Run: r},
-			&Ended{Run: r, Status: StatusCompleted, At: b.at}); err != nil {
+		inputs[n] = i.ID
+		if err := b.input(i, inbox.Event{Kind: inbox.Consume, Run: r}, &Ended{Run: r, Status: StatusCompleted, At: b.at}); err != nil {
 			return nil, err
 		}
 	}
 	b.receipt("run_checkpoint", inputs)
 	return taken, nil
+}
+
+// said is what a line says, for an executor that has the transcript in a form of its own.
+func said(e transcript.Entry) transcript.Blocks {
+	switch e := e.(type) {
+	case transcript.User:
+		return e.Content
+	case transcript.Notice:
+		return transcript.TextBlocks(e.Text)
+	}
+	return nil
 }
 
 func (b *step) failRun(cause, text string) error {
@@ -185,7 +281,7 @@ func (b *step) closeRun(status string) error {
 		kind = inbox.Abandon
 	}
 	for _, i := range b.s.Inbox.Staged() {
-		if err := b.input(i, inbox.Event{Kind: kind}, &how); err != nil {
+		if err := b.input(i, inbox.Event{Kind: kind, Reason: reasonOf(how)}, &how); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
+	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/internal/golden"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
@@ -197,14 +198,23 @@ func (p *player) parse(line string) (machine.Event, error) {
 	case "detach":
 		return machine.Detach{ID: uint64(max(w.number("id"), 1))}, nil
 	case "submit":
-		ev := machine.Submit{Caller: w.has("caller"), ID: id.Input(w["id"]), Key: w["key"], Continue: w.has("continue"), RequireIdle: w.has("idle"),
-			Prior: p.w.prior(id.Input(w["id"]), w["key"])}
-		if !ev.Continue {
-			ev.Content = w.text("say " + w["id"])
-		}
+		lane := inbox.Queue
 		if w["lane"] == "steer" {
-			ev.Lane = inbox.Steer
+			lane = inbox.Steer
 		}
+		if !w.has("text") {
+			w["text"] = "say " + w["id"]
+		}
+		ev := prompt(id.Input(w["id"]), w["text"], lane)
+		if w.has("kind") {
+			ev.Input = p.given(w)
+		}
+		ev.Input.Key, ev.Input.Supersession = w["key"], w["scope"]
+		ev.Caller, ev.RequireIdle, ev.WithoutWake, ev.Continue = w.has("caller"), w.has("idle"), w.has("quiet"), w.has("continue")
+		if ev.Continue {
+			ev.Input.Body = nil
+		}
+		ev.Prior = p.w.prior(ev.Input)
 		return ev, nil
 	case "interrupt":
 		return machine.Interrupt{Run: p.run(w), Reason: w["reason"]}, nil
@@ -231,6 +241,45 @@ var plain = map[string]machine.Event{
 	"drain": machine.Drain{}, "drained": machine.Drain{Over: true}, "unregister": machine.Unregister{}, "retire": machine.Retire{},
 	"abandon": machine.AbandonRetired{}, "archive": machine.Archive{}, "reset": machine.Reset{}, "recycle": machine.Recycle{},
 	"recover": machine.Recover{}, "destroy": machine.Destroy{}, "serve": machine.Serve{},
+}
+
+const peerID = "01890000-0000-7000-8000-0000000000aa"
+
+// given is an input of another kind than a prompt.
+func (p *player) given(w words) given.Input {
+	in := given.Input{ID: id.Input(w["id"])}
+	var mode given.Handling
+	switch w["mode"] {
+	case "queue":
+		mode = given.HandlingQueue
+	case "steer":
+		mode = given.HandlingSteer
+	}
+	in.Source = given.Source{Kind: given.SourcePeer, Peer: peerID, Display: "ann"}
+	switch w["kind"] {
+	case "message":
+		in.Body = given.Peer{Convention: given.Message{}, Body: w["text"], Handling: mode}
+	case "request":
+		in.Body = given.Peer{Convention: given.Request{ID: "01890000-0000-7000-8000-0000000000bb", Intent: w["intent"]}, Body: w["text"], Handling: mode}
+	case "progress":
+		in.Body = given.Peer{Convention: given.Progress{Request: "01890000-0000-7000-8000-0000000000bb", Phase: "halfway"}, Body: w["text"]}
+	case "answer":
+		in.Body = given.Peer{Convention: given.Terminal{Request: "01890000-0000-7000-8000-0000000000bb"}, Body: w["text"], Handling: mode}
+	case "event":
+		in.Source = given.Source{Kind: given.SourceExternal, Name: "ci"}
+		in.Body = given.ExternalEvent{Type: "build", Payload: []byte(`{"body":"` + w["text"] + `"}`), Handling: mode}
+	case "go_on":
+		in.Source = given.Source{Kind: given.SourceSystem}
+		in.Durability = given.Derived
+		in.Body = given.Continuation{Reason: w["reason"], Handling: mode}
+	case "operation":
+		in.Source = given.Source{Kind: given.SourceSystem}
+		in.Body = given.Operation{Operation: "op", Event: "done"}
+	case "step":
+		in.Source = given.Source{Kind: given.SourceFlow, Flow: "f"}
+		in.Body = given.FlowStep{Step: "s", Instructions: w["text"], Run: given.Options{Handling: mode}}
+	}
+	return in
 }
 
 // run is the bound run, unless another is named.

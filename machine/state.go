@@ -144,6 +144,7 @@ type Verdict struct {
 	Input     id.Input
 	Run       id.Run // the run the input is part of already; empty: it waits
 	Duplicate bool
+	Consumed  bool // it wanted nothing but to be told
 
 	Bound     bool          // Bind: the place is new
 	Abandoned int           // inputs that were given up
@@ -160,24 +161,28 @@ type InputChange struct {
 
 // Ended is how an input ended. It stands in the input's row for good.
 type Ended struct {
-	Run    id.Run           `json:"run,omitempty"`
-	Status string           `json:"status"` // completed, failed, cancelled, abandoned
-	Cause  string           `json:"cause,omitempty"`
-	Error  string           `json:"error,omitempty"`
-	Kind   string           `json:"kind,omitempty"`  // of the model's failure that ended the run
-	Reply  int              `json:"reply,omitempty"` // message of the run's last reply; 0: none
-	Usage  transcript.Usage `json:"usage,omitzero"`
-	Rounds int              `json:"rounds,omitempty"`
-	Calls  int              `json:"calls,omitempty"`
-	At     time.Time        `json:"at"`
+	Run      id.Run           `json:"run,omitempty"`
+	Status   string           `json:"status"`             // completed, failed, cancelled, abandoned, superseded, coalesced
+	By       id.Input         `json:"by,omitempty"`       // superseded, coalesced: who took its place
+	Attempts int              `json:"attempts,omitempty"` // abandoned for having been tried too often: how often
+	Cause    string           `json:"cause,omitempty"`
+	Error    string           `json:"error,omitempty"`
+	Kind     string           `json:"kind,omitempty"`  // of the model's failure that ended the run
+	Reply    int              `json:"reply,omitempty"` // message of the run's last reply; 0: none
+	Usage    transcript.Usage `json:"usage,omitzero"`
+	Rounds   int              `json:"rounds,omitempty"`
+	Calls    int              `json:"calls,omitempty"`
+	At       time.Time        `json:"at"`
 }
 
 // Statuses of an ended input.
 const (
-	StatusCompleted = "completed"
-	StatusFailed    = "failed"
-	StatusCancelled = "cancelled"
-	StatusAbandoned = "abandoned"
+	StatusCompleted  = "completed"
+	StatusFailed     = "failed"
+	StatusCancelled  = "cancelled"
+	StatusAbandoned  = "abandoned"
+	StatusSuperseded = "superseded"
+	StatusCoalesced  = "coalesced"
 )
 
 // Closed is a directive that left the ledger, and how.

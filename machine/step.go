@@ -143,12 +143,7 @@ func (b *step) input(i inbox.Item, e inbox.Event, how *Ended) error {
 		return err
 	}
 	if how != nil {
-		next.Content = nil
-		outcome := "consumed"
-		if next.Phase == inbox.Abandoned {
-			outcome = "abandoned"
-		}
-		b.tell(event.InputEnded{Input: next.ID, Outcome: outcome, Reason: how.Cause}, transcript.Position{})
+		b.tell(event.InputEnded{Input: next.ID, Outcome: next.Phase.String(), Reason: how.Cause, By: how.By}, transcript.Position{})
 	}
 	b.s.Inbox = b.s.Inbox.Put(next)
 	b.c.Inputs = append(b.c.Inputs, InputChange{next, how})

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
+	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
@@ -29,8 +31,9 @@ type world struct {
 	content  map[id.Input]string // as submitted
 	ended    map[id.Input]machine.Ended
 	names    map[string]id.Input // of ended inputs: i with the id, k with the key
-	runs     map[id.Run]bool     // true: over
-	round    map[id.Run]int      // highest round told of a run
+	ends     map[id.Input]machine.InputChange
+	runs     map[id.Run]bool // true: over
+	round    map[id.Run]int  // highest round told of a run
 	asked    map[id.Effect]run.Directive
 	order    []id.Effect // of asked
 	out      map[id.Call]int
@@ -42,7 +45,7 @@ func newWorld() *world {
 		s:       machine.State{Session: session},
 		at:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		content: map[id.Input]string{},
-		ended:   map[id.Input]machine.Ended{}, names: map[string]id.Input{}, runs: map[id.Run]bool{}, round: map[id.Run]int{},
+		ended:   map[id.Input]machine.Ended{}, names: map[string]id.Input{}, ends: map[id.Input]machine.InputChange{}, runs: map[id.Run]bool{}, round: map[id.Run]int{},
 		asked: map[id.Effect]run.Directive{}, out: map[id.Call]int{},
 	}
 }
@@ -51,22 +54,29 @@ func (w *world) clone() *world {
 	c := *w
 	c.rows, c.accepted, c.order = slices.Clip(w.rows), slices.Clip(w.accepted), slices.Clip(w.order)
 	c.ended, c.names, c.runs, c.round = maps.Clone(w.ended), maps.Clone(w.names), maps.Clone(w.runs), maps.Clone(w.round)
-	c.content = maps.Clone(w.content)
+	c.content, c.ends = maps.Clone(w.content), maps.Clone(w.ends)
 	c.asked, c.out = maps.Clone(w.asked), maps.Clone(w.out)
 	return &c
 }
 
 // prior is what a driver looks up before an admission.
-func (w *world) prior(in id.Input, key string) *machine.Prior {
-	if key == "" {
-		key = string(in)
+func (w *world) prior(in given.Input) *machine.Prior {
+	if in.Key == "" {
+		in.Key = string(in.ID)
 	}
-	for _, n := range []string{"i" + string(in), "k" + key} {
+	for _, n := range []string{"k" + in.Key, "i" + string(in.ID)} {
 		if p, ok := w.names[n]; ok {
-			return &machine.Prior{Input: p}
+			c := w.ends[p]
+			return &machine.Prior{Item: c.Item, Ended: c.Ended}
 		}
 	}
 	return nil
+}
+
+// known is a submit with its prior.
+func (w *world) known(s machine.Submit) machine.Submit {
+	s.Prior = w.prior(s.Input)
+	return s
 }
 
 // tell steps the session. It returns the commit, or the refusal, and whatever breaks a rule.
@@ -113,14 +123,22 @@ func (w *world) remember(c machine.Commit) (errs []error) {
 	slices.SortFunc(w.rows, func(a, b transcript.Row) int { return a.At.Compare(b.At) })
 	for _, x := range c.Inputs {
 		if _, over := w.ended[x.Item.ID]; over {
-			breach("R06: input %s goes on after its end", x.Item.ID)
+			if x.Item.Key != "" {
+				breach("R06: input %s goes on after its end", x.Item.ID)
+			}
+			delete(w.names, "k"+w.ends[x.Item.ID].Item.Key)
+			w.ends[x.Item.ID] = x
+			continue
 		}
-		if x.Item.Phase == inbox.Queued && x.Ended == nil && !slices.Contains(w.accepted, x.Item.ID) {
+		if (x.Item.Phase == inbox.Queued || x.Item.Phase == inbox.Consumed) && !slices.Contains(w.accepted, x.Item.ID) {
 			w.accepted = append(w.accepted, x.Item.ID)
-			w.content[x.Item.ID] = x.Item.Content.Plain()
+			for _, l := range inbox.Appends([]inbox.Item{x.Item}) {
+				w.content[x.Item.ID] += text(l.Entry) + "\n"
+			}
 		}
 		if x.Ended != nil {
 			w.ended[x.Item.ID] = *x.Ended
+			w.ends[x.Item.ID] = x
 			w.names["i"+string(x.Item.ID)], w.names["k"+x.Item.Key] = x.Item.ID, x.Item.ID
 		}
 	}
@@ -187,11 +205,12 @@ func (w *world) fact(e event.Event) (errs []error) {
 		if len(p.Inputs) == 0 {
 			break // the caller's own
 		}
-		if !e.At.IsZero() && w.says(e.At) != w.content[p.Inputs[0]] || e.At.IsZero() && w.content[p.Inputs[0]] != "" {
+		among := func(in id.Input) bool { return strings.Contains(w.content[in], w.says(e.At)+"\n") }
+		if !e.At.IsZero() && !slices.ContainsFunc(p.Inputs, among) && !strings.HasPrefix(w.says(e.At), "an earlier message") {
 			breach("R23: run of %v starts with %q at %v", p.Inputs, w.says(e.At), e.At)
 		}
 	case event.Steered:
-		if w.says(e.At) != w.content[p.Input] {
+		if !strings.Contains(w.content[p.Input], w.says(e.At)+"\n") {
 			breach("R38: the steer %s is told as %q at %v", p.Input, w.says(e.At), e.At)
 		}
 	case event.RunCompleted, event.RunFailed:
@@ -216,9 +235,19 @@ func (w *world) fact(e event.Event) (errs []error) {
 // says returns what a person said at a position.
 func (w *world) says(at transcript.Position) string {
 	for _, r := range w.rows {
-		if u, ok := r.Entry.(transcript.User); ok && r.At == at {
-			return u.Content.Plain()
+		if r.At == at {
+			return text(r.Entry)
 		}
+	}
+	return ""
+}
+
+func text(e transcript.Entry) string {
+	switch e := e.(type) {
+	case transcript.User:
+		return e.Content.Plain()
+	case transcript.Notice:
+		return e.Text
 	}
 	return ""
 }
@@ -268,7 +297,7 @@ func (w *world) settle(most int) error {
 	for range most {
 		_, d, ok := w.s.Open.First()
 		if !ok {
-			if n := w.s.Inbox.Len(); n > 0 || w.s.Lifecycle.Run != "" {
+			if n := w.s.Inbox.Driving(); n > 0 || w.s.Lifecycle.Run != "" {
 				return fmt.Errorf("R51: nothing is open, %d inputs are live and run %q is bound", n, w.s.Lifecycle.Run)
 			}
 			return nil

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine"
-	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -15,8 +15,10 @@ type Input struct {
 	Key         string   // idempotency key; empty: the id
 	Steer       bool     // taken into the running run at its next boundary; false: starts a run of its own, in turn
 	Content     transcript.Blocks
-	Continue    bool
-	RequireIdle bool
+	Continue    bool         // go on with the transcript as it is, which must wait for a reply
+	RequireIdle bool         // ErrBusy unless nothing runs, and nothing waits that could start a run
+	WithoutWake bool         // it starts nothing, and rides along with what does
+	Of          *input.Input // an input that is no prompt of the operator, in place of Steer and Content. Its id and key are those above
 }
 
 // AcceptWithCompletion admits an input. When it returns without an error the input is durable. Duplicate in the verdict says it had
@@ -36,10 +38,20 @@ func (h *Host) accept(ctx context.Context, sid id.Session, in Input, caller bool
 	if in.ID == "" {
 		in.ID = id.Input(id.New())
 	}
-	lane := inbox.Queue
-	if in.Steer {
-		lane = inbox.Steer
+	return s.ask(ctx, &letter{rank: work, minted: minted, event: machine.Submit{Input: in.given(), Continue: in.Continue,
+		RequireIdle: in.RequireIdle, WithoutWake: in.WithoutWake, Caller: caller}})
+}
+
+// given is the input with its body.
+func (in Input) given() input.Input {
+	if in.Of != nil {
+		of := *in.Of
+		of.ID, of.Key = in.ID, in.Key
+		return of
 	}
-	return s.ask(ctx, &letter{rank: work, minted: minted, event: machine.Submit{ID: in.ID, Key: in.Key, Lane: lane,
-		Content: in.Content, Continue: in.Continue, RequireIdle: in.RequireIdle, Caller: caller}})
+	body := input.Prompt{Blocks: in.Content}
+	if in.Steer {
+		body.Run.Handling = input.HandlingSteer
+	}
+	return input.Input{ID: in.ID, Key: in.Key, Body: body}
 }
