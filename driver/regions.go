@@ -19,6 +19,7 @@ const (
 	modelValue   = "model"
 	peerValue    = "peer"
 	workValue    = "work"
+	saidValue    = "said"
 )
 
 type (
@@ -55,6 +56,11 @@ func encodeRegions(b *store.Batch, before machine.Regions, c machine.Commit) err
 	}
 	if c.Regions&machine.PeerRegion != 0 {
 		if err := encodeRegion(b, peerValue, r.Peer); err != nil {
+			return err
+		}
+	}
+	if c.Regions&machine.SaidRegion != 0 {
+		if err := encodeRegion(b, saidValue, r.Said); err != nil {
 			return err
 		}
 	}
@@ -130,6 +136,8 @@ func decodeValue(st *machine.State, v store.Value) (work *registry.Head, err err
 		st.Model, err = decodeRegion(v, model.Check)
 	case peerValue:
 		st.Peer, err = decodeRegion(v, peer.Check)
+	case saidValue:
+		st.Said, err = decodeRegion(v, machine.Said.Check)
 	case workValue:
 		work, err = decodeRegion(v, func(registry.Head) error { return nil })
 	default:

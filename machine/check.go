@@ -34,7 +34,7 @@ type findings []error
 // regions: each keeps its own rules, and a session that is over has nothing of them.
 func (f *findings) regions(s State) {
 	r := s.Regions
-	*f = append(*f, toolserver.Check(get(r.Servers)), model.Check(get(r.Model)), peer.Check(get(r.Peer)), registry.Check(get(r.Work)),
+	*f = append(*f, toolserver.Check(get(r.Servers)), model.Check(get(r.Model)), peer.Check(get(r.Peer)), registry.Check(get(r.Work)), get(r.Said).Check(),
 		peer.CheckLink(get(r.Peer), s.Transient.Link))
 	f.want(s.Lifecycle.Phase != lifecycle.Destroyed || r == Regions{}, "R55", "a destroyed session has regions left")
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/turn"
@@ -18,6 +19,7 @@ const (
 	CauseRetired   = "retired"
 	CauseReset     = "reset"
 	CauseDestroyed = "destroyed"
+	CauseEphemeral = "never_executed"
 )
 
 // opened begins the session's life in this process. What belonged to another is gone, and what that one had in hand is decided about before
@@ -32,10 +34,27 @@ func (b *step) opened(ev Opened) error {
 	if err := b.reopened(); err != nil {
 		return err
 	}
+	if err := b.dropEphemeral(); err != nil {
+		return err
+	}
 	if l.Phase == lifecycle.Running {
 		return b.executorLost(ExecutorLost{Run: l.Run, Reason: ev.Reason})
 	}
 	return b.startNext()
+}
+
+// dropEphemeral gives up what its submitter wanted only as long as the process lived. What is part of a run is no matter of it any more.
+func (b *step) dropEphemeral() error {
+	for i := range b.s.Inbox.All() {
+		if i.Phase != inbox.Queued || i.Stamp == nil || i.Stamp.Durability != input.Ephemeral {
+			continue
+		}
+		how := &Ended{Status: StatusAbandoned, Cause: CauseEphemeral, At: b.at}
+		if err := b.input(i, inbox.Event{Kind: inbox.Abandon, Reason: inbox.NeverExecuted}, how); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *step) register(ev Register) error {

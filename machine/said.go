@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"fmt"
+
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/pmap"
 )
@@ -25,6 +27,19 @@ func (n number) Compare(o number) int {
 		return 1
 	}
 	return 0
+}
+
+// Check says what is wrong with what is remembered: nil, or an error that begins with R101.
+func (s Said) Check() error {
+	if s.Keys.Len() != s.Order.Len() || s.Order.Len() > MaxSaid {
+		return fmt.Errorf("R101: %d keys in an order of %d", s.Keys.Len(), s.Order.Len())
+	}
+	for at, name := range s.Order.All() {
+		if is, ok := s.Keys.Get(name); !ok || is != uint64(at) || is > s.Last {
+			return fmt.Errorf("R101: key %q was said at %d, and is filed at %d of %d", name, is, at, s.Last)
+		}
+	}
+	return nil
 }
 
 func (s Said) has(key string) bool {

@@ -209,6 +209,9 @@ func (p *player) parse(line string) (machine.Event, error) {
 		if w.has("kind") {
 			ev.Input = p.given(w)
 		}
+		if w.has("ephemeral") {
+			ev.Input.Durability = given.Ephemeral
+		}
 		ev.Input.Key, ev.Input.Supersession = w["key"], w["scope"]
 		ev.Caller, ev.RequireIdle, ev.WithoutWake, ev.Continue = w.has("caller"), w.has("idle"), w.has("quiet"), w.has("continue")
 		if ev.Continue {
