@@ -191,6 +191,7 @@ func (f *findings) inbox(s State) {
 	}
 	switch s.Lifecycle.Phase {
 	case lifecycle.Idle:
+		f.want(s.Work == nil || !s.Work.News(), "R51", "background work has ended, and an executor is idle")
 		f.want(s.Inbox.Driving() == 0, "R51", "%d inputs wait while an executor is idle", s.Inbox.Driving())
 	case lifecycle.Retired:
 		f.want(s.Inbox.Len() == 0, "R51", "%d inputs wait while an executor is idle and nobody will come any more", s.Inbox.Len())

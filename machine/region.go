@@ -96,7 +96,10 @@ func (b *step) region(ev Event) error {
 	case Routing:
 		return b.routing(ev.RoutingEvent)
 	case Work:
-		return b.work(ev.Event)
+		if err := b.work(ev.Event); err != nil {
+			return err
+		}
+		return b.startNext() // what has ended may be news
 	}
 	return b.peers(ev)
 }

@@ -24,7 +24,7 @@ func (b *step) startNext() error {
 		}
 		batch := b.s.Inbox.Batch(phase == lifecycle.Retired)
 		if len(batch.Items) == 0 {
-			return nil
+			return b.goOnWithNews()
 		}
 		done, err := b.unfit(batch)
 		if err != nil {
@@ -105,8 +105,7 @@ func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller
 	if err := b.turn(turn.Event{Kind: turn.PrimitiveApplied, Run: r}); err != nil {
 		return err
 	}
-	b.callModel()
-	return nil
+	return b.callModel()
 }
 
 // contextOnly ends a run that only adds to the transcript: nobody will come any more who would take it along.
@@ -167,12 +166,16 @@ func (b *step) line(l inbox.Append) (transcript.Position, bool) {
 }
 
 // callModel asks for a reply to all that stands in the transcript now.
-func (b *step) callModel() {
+func (b *step) callModel() error {
 	b.round = -1
+	if err := b.announce(); err != nil {
+		return err
+	}
 	b.s.Held, b.s.Told = nil, 0
 	b.ask(run.Directive{ID: b.effect(), Kind: run.CallModel, Class: run.ReadOnly, Attempt: 1, Run: b.s.Turn.Run,
 		Round: b.s.Turn.Round, Upto: b.s.Message + 1})
 	b.tell(event.TurnStarted{Number: b.s.Turn.Round}, transcript.Position{})
+	return nil
 }
 
 // boundary is crossed when all of a round's calls have their outcome: steers come in, then the model is called again.
@@ -195,8 +198,7 @@ func (b *step) boundary() error {
 	if err := b.steer(r); err != nil {
 		return err
 	}
-	b.callModel()
-	return nil
+	return b.callModel()
 }
 
 // steer takes the waiting steers into the run.

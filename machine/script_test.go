@@ -15,6 +15,7 @@ import (
 	"github.com/meerkat-go/meerkat/internal/golden"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -227,6 +228,10 @@ func (p *player) parse(line string) (machine.Event, error) {
 		return machine.Stop{Reason: w["reason"]}, nil
 	case "lost":
 		return p.lost(w), nil
+	case "work":
+		kinds := map[string]registry.Kind{"register": registry.Register, "start": registry.Start, "complete": registry.Complete, "fail": registry.Fail}
+		return machine.Work{Event: registry.Event{Kind: kinds[w["do"]], ID: registry.ID(w["id"]), Spec: registry.Spec{Name: w["id"]},
+			Result: registry.Result{Content: w["text"]}, Reason: w["reason"]}}, nil
 	case "published":
 		return machine.Published{Kind: w["kind"], Body: w["body"]}, nil
 	case "unbind":
