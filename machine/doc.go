@@ -6,15 +6,22 @@
 //
 // # Regions
 //
-// The state is made of regions, each a table of its own that knows nothing of the others (docs/machine holds their diagrams,
-// generated from the tables):
+// The state is made of regions, each a table of its own that knows nothing of the others (docs/machine has each in words and as a
+// diagram, generated from the tables):
 //
 //	lifecycle   does the session exist, is a run bound, who may still speak
-//	inbox       each input: queued, staged, ended; lanes and their order
+//	inbox       each input: judged when it comes, queued, staged, ended; lanes, batches, passengers
 //	turn        the run: call the model, wait for calls, cross the boundary, finish
-//	operation   each tool call: running, one terminal outcome
+//	operation   each tool call: held, running, one terminal outcome
+//	registry    background work that outlives the call or the run that began it
+//	toolserver  external tool servers: staged, connecting, serving, draining
+//	model       which model answers: identity, switches, overrides
+//	peer        who the session knows, who may command it, which questions are open, whether somebody listens
 //
-// What reads more than one region stands in this package: starting the next run, crossing a boundary, closing a run, recovering.
+// The first four every session has. The others are nil until they are used, and written when they change (Regions, Commit.Regions).
+//
+// What reads more than one region stands in this package: whether a region may be told something in a phase of the session's life
+// (cross.go), beginning the next run, crossing a boundary, closing a run, recovering, ending.
 //
 // # The ledger
 //
@@ -25,9 +32,13 @@
 // # What follows a failure
 //
 //	failure                            event            what Step decides
+//	the process has ended              Opened           what belonged to it is gone; then as for a lost executor
 //	whoever ran it is gone             ExecutorLost     repeatable calls are counted and issued again, others closed as unknown
 //	a model attempt fails              ModelFailed      the next attempt, not before a time; or the run fails
+//	nothing of a run was done          RunRefused       its inputs wait again, and are given up at the third try
 //	an answer comes too late           Reported         refused as stale: the directive is not open
 //	the same input is submitted again  Submit           duplicate, naming the first
 //	the run kills every executor       ExecutorLost     after MaxResumes without an answer the run fails
+//	a deadline has passed              Tick             what is due is ended
+//	a handle is of an earlier life     Handled          refused: of another registration, or of an executor that was detached
 package machine
