@@ -5,6 +5,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -137,7 +138,11 @@ func latest[R any, K comparable](rows []R, key func(R) K) []R {
 }
 
 func head(s machine.State) store.Head {
-	h := store.Head{Created: s.Created, Updated: s.Updated, Phase: s.Lifecycle.Phase.String(), Title: s.Title, Messages: s.Message,
+	phase := s.Phase()
+	if phase == "attached" {
+		phase = lifecycle.Idle.String() // an executor is a matter of this process
+	}
+	h := store.Head{Created: s.Created, Updated: s.Updated, Phase: phase, Title: s.Title, Messages: s.Message,
 		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Run() != "", Wake: wake(s), Away: s.Lifecycle.Away}
 	if s.Profile != nil {
 		h.Model, h.Workspace = s.Profile.Model, s.Profile.Workspace

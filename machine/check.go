@@ -51,7 +51,7 @@ func (f *findings) lifecycle(s State) {
 	f.want((l.Phase == lifecycle.Running) == (l.Run != ""), "R30", "phase %s with run %q", l.Phase, l.Run)
 	f.want(!l.Stopping || l.Phase == lifecycle.Running, "R43", "stopping in phase %s", l.Phase)
 	f.want(!l.Retiring || l.Phase == lifecycle.Running, "R54", "retiring in phase %s", l.Phase)
-	f.want(!l.Archived || l.Phase == lifecycle.Retired || l.Phase == lifecycle.Destroyed, "R54", "archived in phase %s", l.Phase)
+	f.want(!l.Archived || l.Phase == lifecycle.Retired, "R54", "archived in phase %s", l.Phase)
 	f.want(l.Reason == "" || l.Stopping || l.Phase == lifecycle.Stopped, "R43", "a reason to stop in phase %s", l.Phase)
 	f.want(!l.Away || s.Transient == Transient{}, "R57", "unregistered, and wired to %+v", s.Transient)
 	f.want(!s.Transient.Draining || l.Phase != lifecycle.Unregistered && l.Phase != lifecycle.Destroyed, "R57", "draining in phase %s", l.Phase)

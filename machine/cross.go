@@ -66,7 +66,7 @@ func (b *step) here(ev Event) error {
 		}
 		return nil
 	}
-	if b.s.Lifecycle.Away {
+	if _, end := ev.(Destroy); b.s.Lifecycle.Away && !end {
 		return &Refusal{Sort: fsm.ErrPhase, Region: "session", Phase: "unregistered", Event: Name(ev), Guard: WhyMissing}
 	}
 	if !b.s.Transient.Draining {

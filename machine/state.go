@@ -98,6 +98,8 @@ func (s State) Attached() bool { return s.Transient.Attachment.ID != 0 }
 // Phase is the phase the session is reported in: attached is idle with an executor, retired also a run that is the last but what waits.
 func (s State) Phase() string {
 	switch {
+	case s.Lifecycle.Archived:
+		return "archived"
 	case s.Lifecycle.Away:
 		return lifecycle.Unregistered.String()
 	case s.Lifecycle.Retiring:

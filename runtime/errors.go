@@ -28,6 +28,7 @@ var (
 	ErrDestroyed      = phase("session is destroyed") // as the next two an ErrNotReady
 	ErrStopped        = phase("session is stopped")
 	ErrRetired        = phase("session is retired")
+	ErrArchived       = archived("session is archived") // an ErrNotFound: it is no session any more
 	ErrBound          = fault.New(fault.Invalid, "session is bound")
 	ErrAmbiguous      = fault.New(fault.Invalid, "more than one session answers")
 	ErrStaleEpoch     = fault.New(fault.Stale, "handle is of another registration")
@@ -52,6 +53,13 @@ func (p phase) Error() string { return string(p) }
 
 // Unwrap returns ErrNotReady.
 func (p phase) Unwrap() error { return ErrNotReady }
+
+type archived string
+
+func (a archived) Error() string { return string(a) }
+
+// Unwrap returns ErrNotFound.
+func (a archived) Unwrap() error { return ErrNotFound }
 
 // CommandError says which command was not carried out, on which session, and why. A refusal of the machine is in its tree, to be
 // found with errors.As, so that a surface can explain a "no" without reading text.

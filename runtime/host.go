@@ -173,6 +173,9 @@ func (h *Host) wake(sid id.Session, sl *slot) (*session, error) {
 	d, err := driver.Open(h.ctx, h.config.Store, lease, &h.budget)
 	if st := d.State; err == nil && (st().Version == 0 && sl.opening != creating || st().Lifecycle.Away && sl.opening == existing) {
 		err = ErrNotFound
+		if st().Lifecycle.Archived {
+			err = ErrArchived
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.config.Store.Release(h.ctx, lease))

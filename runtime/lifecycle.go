@@ -69,7 +69,11 @@ func (h *Host) Recover(ctx context.Context, sid id.Session) (Recovery, error) {
 
 // Destroy ends a session for ever: its run, what waits, its place. It says how many inputs were given up. Again: no error.
 func (h *Host) Destroy(ctx context.Context, sid id.Session) (int, error) {
-	v, err := h.command(ctx, sid, machine.Destroy{})
+	s, err := h.open(ctx, sid, returning) // also one that was unregistered
+	if err != nil {
+		return 0, failed("destroy", sid, err)
+	}
+	v, err := s.ask(ctx, &letter{rank: control, event: machine.Destroy{}})
 	return v.Abandoned, failed("destroy", sid, err)
 }
 

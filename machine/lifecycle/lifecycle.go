@@ -106,6 +106,7 @@ func back(s State, e Event) State {
 
 func revive(s State, e Event) State { s.Reason = ""; return back(s, e) }
 func forget(s State, _ Event) State { s.Reason = ""; return s }
+func end(s State, _ Event) State    { s.Reason, s.Away, s.Archived = "", false, false; return s }
 
 func note(s State, e Event) State {
 	if !s.Stopping {
@@ -152,7 +153,7 @@ var Table = fsm.Must(fsm.Table[Phase, Kind, State, Event]{
 		{On: Recycle, From: []Phase{Idle}, Stay: true},
 		{On: Recycle, From: []Phase{Retired}, When: []guard{notArchived}, To: Idle},
 		{On: Recover, From: []Phase{Idle, Retired, Stopped}, Stay: true},
-		{On: Destroy, From: []Phase{Idle, Stopped, Retired}, To: Destroyed, Do: forget},
+		{On: Destroy, From: []Phase{Idle, Stopped, Retired}, To: Destroyed, Do: end},
 		{On: Destroy, From: []Phase{Destroyed}, Stay: true},
 		{On: Unregister, From: live, Stay: true, Do: func(s State, _ Event) State { s.Away = true; return s }},
 		{On: Archive, From: []Phase{Retired}, Stay: true, Do: func(s State, _ Event) State { s.Archived = true; return s }},

@@ -45,6 +45,8 @@ type Plane interface {
 	Transcript(ctx context.Context, session id.Session, from, before int) ([]transcript.Row, error)
 	Events(ctx context.Context, session id.Session, after uint64) iter.Seq2[event.Event, error]
 	Effects(ctx context.Context, session id.Session) ([]control.Effect, error)
+	Archive(ctx context.Context, session id.Session) error
+	Destroy(ctx context.Context, session id.Session) (abandoned int, err error)
 }
 
 // Runtime is an open realm.

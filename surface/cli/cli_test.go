@@ -67,6 +67,16 @@ func (p *plane) Interrupt(_ context.Context, _ id.Session, r id.Run) error {
 	return p.interrupted
 }
 
+func (p *plane) Archive(_ context.Context, s id.Session) error {
+	p.sessions = []control.Session{{ID: s, Phase: "archived"}}
+	return nil
+}
+
+func (p *plane) Destroy(_ context.Context, s id.Session) (int, error) {
+	p.sessions = []control.Session{{ID: s, Phase: "destroyed"}}
+	return 1, nil
+}
+
 func (p *plane) Session(_ context.Context, ref string) (control.Session, error) {
 	for _, s := range p.sessions {
 		if ref == "last" || strings.HasPrefix(string(s.ID), ref) {

@@ -188,6 +188,24 @@ func TestSessions_are_listed_and_shown(t *testing.T) {
 	}
 }
 
+func TestSessions_are_ended_by_name_alone(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t)
+	p.env["RKAT_REALM"] = "r"
+	makeRealm(t, p)
+	p.plane.sessions = []control.Session{{ID: theSession, Phase: "idle"}}
+	if code := p.run("sessions", "archive"); code != ExitUsage {
+		t.Errorf("without a name: exit code %d: %s", code, p.out.String())
+	}
+	for command, phase := range map[string]string{"archive": "archived", "destroy": "destroyed"} {
+		p.out.Reset()
+		if code := p.run("sessions", command, "019a8c2e"); code != 0 {
+			t.Errorf("%s: exit code %d: %s", command, code, p.err.String())
+		}
+		says(t, p.out.String(), "019a8c2e-41f0 is "+phase)
+	}
+}
+
 func TestOne_bad_realm_does_not_hide_the_others(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t)

@@ -189,7 +189,9 @@ func adviceFor(code fault.Code, what string) string {
 		return "'rkat doctor' says what is set up; check the provider's key and address"
 	case fault.Internal:
 		return "This is a defect: please report it with the command that led to it"
-	case fault.Invalid, fault.NotFound, fault.NotRunning, fault.Stale, fault.Cancelled, fault.Budget:
+	case fault.NotFound:
+		return "'rkat sessions' lists the sessions of this folder, and says which are archived"
+	case fault.Invalid, fault.NotRunning, fault.Stale, fault.Cancelled, fault.Budget:
 		return ""
 	}
 	return ""

@@ -22,6 +22,7 @@ Commands:
   resume [SESSION]     go on with an unfinished run, or with a new prompt
   sessions             list the sessions of this folder
   sessions show REF    what was said; --effects, --events: what was done
+  sessions archive REF, sessions destroy REF    make a record of one; end one
   models, doctor       which models there are; what is set up and what is not
   demo, version, help
 

@@ -53,7 +53,13 @@ func (c *command) sessionsCommand() *cobra.Command {
 	flags(cmd)
 	list := &cobra.Command{Use: "list", Short: "the same", Args: cmd.Args, RunE: cmd.RunE}
 	flags(list)
-	cmd.AddCommand(list, c.showCommand())
+	cmd.AddCommand(list, c.showCommand(), c.endCommand("archive", "make a record of a session: it takes nothing any more",
+		func(ctx context.Context, p Plane, s control.Session) error { return p.Archive(ctx, s.ID) }),
+		c.endCommand("destroy", "end a session for ever; what was said can still be read",
+			func(ctx context.Context, p Plane, s control.Session) error {
+				_, err := p.Destroy(ctx, s.ID)
+				return err
+			}))
 	return cmd
 }
 
@@ -159,6 +165,55 @@ func state(s control.Session) string {
 		return "idle"
 	}
 	return s.Phase
+}
+
+// endCommand is a command that ends a session. It wants the session to be named: none is ended by default.
+func (c *command) endCommand(name, short string, end func(context.Context, Plane, control.Session) error) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   name + " REF",
+		Short: short,
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.json = asJSON
+			if len(args) != 1 {
+				return usage("name one session: its id or the beginning of it, 'last', or '~N'", "'rkat sessions' lists them")
+			}
+			return c.end(cmd.Context(), args[0], name, end)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+func (c *command) end(ctx context.Context, ref, name string, end func(context.Context, Plane, control.Session) error) (err error) {
+	cfg, err := c.config("")
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(cfg.StateDir); errors.Is(err, os.ErrNotExist) {
+		return noSessions(cfg)
+	}
+	rt, err := c.app.Open(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("open the sessions in %s: %w", cfg.StateDir, err)
+	}
+	defer func() { err = errors.Join(err, rt.Close()) }()
+	s, err := rt.Plane.Session(ctx, ref)
+	if err == nil {
+		err = end(ctx, rt.Plane, s)
+	}
+	if err == nil {
+		s, err = rt.Plane.Session(ctx, string(s.ID))
+	}
+	switch {
+	case err != nil:
+		return err
+	case c.json:
+		return c.printJSON(s)
+	}
+	_, err = fmt.Fprintf(c.Stdout, "%s is %s: %s\n", short(string(s.ID)), state(s), terminal.Line(s.Title))
+	return err
 }
 
 // showFlags are those of sessions show.
