@@ -29,7 +29,10 @@ func (e *NotCompleted) Error() string {
 
 // FaultCode tells a run that was ended on purpose from one that failed.
 func (e *NotCompleted) FaultCode() fault.Code {
-	if e.Answer.Status == control.Failed {
+	switch {
+	case e.Answer.Cause == "budget_exhausted" || e.Answer.Cause == "time_budget_exceeded":
+		return fault.Budget
+	case e.Answer.Status == control.Failed:
 		return fault.Provider
 	}
 	return fault.Cancelled

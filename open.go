@@ -13,6 +13,7 @@ import (
 	"github.com/meerkat-go/meerkat/config"
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/executor"
+	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/feed"
 	"github.com/meerkat-go/meerkat/internal/process"
 	"github.com/meerkat-go/meerkat/llm"
@@ -68,11 +69,27 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 			if err := r.CheckModel(ctx, p.Model); err != nil {
 				return err
 			}
-			_, err := boxes.of(p)
-			return err
+			if _, err := boxes.of(p); err != nil {
+				return err
+			}
+			return limits(p)
 		}
 	}
 	return r, nil
+}
+
+// limits refuses a profile that bounds runs by what is no bound, or wants an output that no model could give.
+func limits(p run.Profile) error {
+	if b := p.Budget; b.Tokens < 0 || b.Calls < 0 || b.Duration < 0 {
+		return &control.Error{Code: fault.Invalid, Message: "a budget cannot be negative: leave it out, and there is none"}
+	}
+	if p.Schema == nil {
+		return nil
+	}
+	if _, err := tool.NewForm(p.Schema); err != nil {
+		return &control.Error{Code: fault.Invalid, Message: "the output schema cannot be used: " + err.Error()}
+	}
+	return nil
 }
 
 func openStore(ctx context.Context, c Config) (store.Store, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -82,7 +83,7 @@ func Test_a_turn_is_submitted_waited_for_and_read_back(t *testing.T) {
 		t.Fatalf("%+v %v", out, err)
 	}
 	again, err := p.Wait(t.Context(), s, r.Input)
-	if err != nil || again != out {
+	if err != nil || !reflect.DeepEqual(again, out) {
 		t.Fatalf("an input that ended says %+v %v, then %+v", again, err, out)
 	}
 	rows, err := p.Transcript(t.Context(), s, 0, 0)

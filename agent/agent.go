@@ -83,28 +83,25 @@ func (w *worker) carryOut(ctx context.Context, d run.Directive) (run.Report, err
 			return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: r.Content, IsError: r.IsError, Code: r.Code}}, nil
 		}
 		return w.runTool(ctx, d)
-	case run.ApplyRun:
+	case run.Extract:
+		return w.extract(ctx, d)
+	case run.ApplyRun, run.Deliver:
 	}
 	return nil, fmt.Errorf("this executor cannot carry out %s", d.Kind)
 }
 
 func (w *worker) callModel(ctx context.Context, d run.Directive) (run.Report, error) {
-	if err := until(ctx, d.NotBefore); err != nil {
+	rows, err := w.rows(ctx, d)
+	if err != nil {
 		return nil, err
 	}
-	rows, err := w.bindings.Transcript(ctx, d.Upto)
-	if err != nil { // the store's failure, not the model's: whoever comes next tries again
-		return nil, fmt.Errorf("read the transcript: %w", err)
-	}
-	reply, err := w.ask(ctx, d, rows)
+	reply, err := w.ask(ctx, d, request{rows, w.offered(), w.bindings.Delta})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
 		w.bindings.Delta(executor.Delta{ID: d.ID, Kind: executor.DeltaRestart})
-		failure := llm.AsError(err)
-		return run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: string(failure.Kind), Message: failure.Error(),
-			Retryable: failure.Kind.Retryable(), RetryAfter: failure.RetryAfter}}, nil
+		return failed(d, err), nil
 	}
 	calls := reply.Blocks.ToolUses()
 	intents := make([]run.Intent, len(calls))
@@ -113,6 +110,24 @@ func (w *worker) callModel(ctx context.Context, d run.Directive) (run.Report, er
 		intents[n] = run.Intent{Call: c, Class: class, Refusal: refusal}
 	}
 	return run.ModelReplied{ID: d.ID, Reply: reply, Calls: intents}, nil
+}
+
+// rows waits until a model may be called, and reads what it is to answer.
+func (w *worker) rows(ctx context.Context, d run.Directive) ([]transcript.Row, error) {
+	if err := until(ctx, d.NotBefore); err != nil {
+		return nil, err
+	}
+	rows, err := w.bindings.Transcript(ctx, d.Upto)
+	if err != nil { // the store's failure, not the model's: whoever comes next tries again
+		return nil, fmt.Errorf("read the transcript: %w", err)
+	}
+	return rows, nil
+}
+
+func failed(d run.Directive, err error) run.Report {
+	f := llm.AsError(err)
+	return run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: string(f.Kind), Message: f.Error(),
+		Retryable: f.Kind.Retryable(), RetryAfter: f.RetryAfter}}
 }
 
 // until waits for a time: the delay of a retry is data, and whoever carries the attempt out keeps it.
@@ -131,8 +146,15 @@ func until(ctx context.Context, at time.Time) error {
 	}
 }
 
+// request is what a model is asked, and who sees the reply while it comes.
+type request struct {
+	rows  []transcript.Row
+	tools []llm.Tool
+	show  func(executor.Delta) // nil: nobody
+}
+
 // ask makes one model call. An adapter that panics has failed like any other.
-func (w *worker) ask(ctx context.Context, d run.Directive, rows []transcript.Row) (reply transcript.Assistant, err error) {
+func (w *worker) ask(ctx context.Context, d run.Directive, r request) (reply transcript.Assistant, err error) {
 	var none transcript.Assistant
 	defer func() {
 		if p := recover(); p != nil {
@@ -143,20 +165,24 @@ func (w *worker) ask(ctx context.Context, d run.Directive, rows []transcript.Row
 	if err != nil {
 		return none, err
 	}
-	req := llm.Request{Model: strings.TrimPrefix(info.Name, info.Provider+"/"), Rows: rows, Tools: w.offered(), MaxOutput: w.bindings.Profile.MaxOutput,
+	req := llm.Request{Model: strings.TrimPrefix(info.Name, info.Provider+"/"), Rows: r.rows, Tools: r.tools, MaxOutput: room(w.bindings.Profile, d, info),
 		ID: fmt.Sprintf("%s/%d", d.ID, d.Attempt)}
 	if info.CallTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, info.CallTimeout)
 		defer cancel()
 	}
+	show := r.show
+	if show == nil {
+		show = func(executor.Delta) {}
+	}
 	reply, err = llm.Collect(model.Stream(ctx, req), func(p llm.Part) {
 		switch p := p.(type) {
 		case llm.TextPart:
-			w.bindings.Delta(executor.Delta{ID: d.ID, Kind: executor.DeltaText, Text: p.Text})
+			show(executor.Delta{ID: d.ID, Kind: executor.DeltaText, Text: p.Text})
 		case llm.ReasoningPart:
 			if p.Text != "" {
-				w.bindings.Delta(executor.Delta{ID: d.ID, Kind: executor.DeltaReasoning, Text: p.Text})
+				show(executor.Delta{ID: d.ID, Kind: executor.DeltaReasoning, Text: p.Text})
 			}
 		case llm.CallPart, llm.UsagePart, llm.Done:
 		}

@@ -4,6 +4,7 @@
 package control
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
@@ -36,7 +37,7 @@ type Session struct {
 // Run is a run that is not over.
 type Run struct {
 	ID       id.Run     `json:"run_id"`
-	Phase    string     `json:"phase"` // calling_llm, waiting_for_ops, error_recovery, applying_primitive
+	Phase    string     `json:"phase"` // calling_llm, waiting_for_ops, error_recovery, applying_primitive, extracting
 	Inputs   []id.Input `json:"inputs"`
 	Round    int        `json:"round"`
 	Open     int        `json:"open"` // effects asked for and not answered
@@ -87,13 +88,16 @@ type Outcome struct {
 	Input  id.Input         `json:"input_id"`
 	Run    id.Run           `json:"run_id,omitempty"`
 	Status string           `json:"status"`
-	Text   string           `json:"text,omitempty"`  // the final reply; of a failed run, the last one
-	Cause  string           `json:"cause,omitempty"` // terminal cause kind, where it is not completed
+	Text   string           `json:"text,omitempty"`  // the final reply; of a failed run, and of one whose budget was used up, the last one
+	Cause  string           `json:"cause,omitempty"` // terminal cause kind, where it is not completed, and budget_exhausted where it is
 	Error  string           `json:"error,omitempty"`
 	Kind   string           `json:"failure_kind,omitempty"` // of the model's failure that ended the run, such as rate_limited
 	Usage  transcript.Usage `json:"usage"`                  // of the run
 	Rounds int              `json:"turns"`
 	Calls  int              `json:"tool_calls"`
+
+	Output   json.RawMessage `json:"structured_output,omitempty"` // fits the profile's schema
+	NoOutput *run.NoOutput   `json:"extraction_error,omitempty"`  // why a completed run that wanted an output has none
 }
 
 // Effect is one entry of a session's effect ledger.

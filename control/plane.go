@@ -129,7 +129,8 @@ func (p *Plane) Wait(ctx context.Context, s id.Session, in id.Input) (Outcome, e
 		return Outcome{}, err
 	}
 	e := how.Ended
-	out := Outcome{Input: in, Run: e.Run, Status: e.Status, Cause: e.Cause, Error: e.Error, Kind: e.Kind, Usage: e.Usage, Rounds: e.Rounds, Calls: e.Calls}
+	out := Outcome{Input: in, Run: e.Run, Status: e.Status, Cause: e.Cause, Error: e.Error, Kind: e.Kind, Usage: e.Usage, Rounds: e.Rounds, Calls: e.Calls,
+		Output: e.Output, NoOutput: e.NoOutput}
 	if e.Reply == 0 {
 		return out, nil
 	}

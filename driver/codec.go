@@ -13,7 +13,6 @@ import (
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
-	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -160,7 +159,7 @@ func decodeState(s id.Session, l store.Loaded) (machine.State, error) {
 	if st.Version != l.Version {
 		return machine.State{}, fmt.Errorf("read session: version %d in a row of version %d: %w", st.Version, l.Version, store.ErrCorrupt)
 	}
-	if !(st.Lifecycle.Phase <= lifecycle.Destroyed && st.Turn.Phase <= turn.Cancelled && st.Tail <= machine.TailReply &&
+	if !(st.Lifecycle.Phase <= lifecycle.Destroyed && st.Turn.Phase.Known() && st.Tail <= machine.TailReply &&
 		st.Message >= 0 && st.Seq >= 0 && st.Turn.Pending >= 0 && st.Turn.Round >= 0) {
 		return machine.State{}, fmt.Errorf("read session: no state has such values: %w", store.ErrCorrupt)
 	}
@@ -199,7 +198,7 @@ func decodeState(s id.Session, l store.Loaded) (machine.State, error) {
 		open = append(open, e.Directive)
 	}
 	for _, d := range open {
-		if d.Kind < run.CallModel || d.Kind > run.Deliver || d.Class > run.Idempotent || d.At.Message < 0 || d.At.Ordinal < 0 {
+		if d.Kind < run.CallModel || d.Kind > run.Extract || d.Class > run.Idempotent || d.At.Message < 0 || d.At.Ordinal < 0 {
 			return machine.State{}, fmt.Errorf("read effect %s: no directive has such values: %w", d.ID, store.ErrCorrupt)
 		}
 		st.Open = st.Open.Set(d.ID, d)

@@ -37,6 +37,9 @@ func compact(ev machine.Event) machine.Event {
 		}
 		r.Appends = entries
 		return machine.Reported{Report: r}
+	case run.Extracted:
+		r.Output = compactRaw(r.Output)
+		return machine.Reported{Report: r}
 	case run.ModelFailed, run.ToolSettled:
 	}
 	return ev

@@ -115,16 +115,36 @@ type (
 		Stop  transcript.StopReason `json:"stop_reason"`
 		Usage *transcript.Usage     `json:"usage,omitempty"`
 	}
-	// RunCompleted ends a run that reached its end.
+	// RunCompleted ends a run that reached its end, or the end of a budget. With ExtractionRequired its answer is in and its inputs are not at
+	// their end yet: ExtractionSucceeded or ExtractionFailed follows, and before it only what becomes of the calls for it.
 	RunCompleted struct {
-		Result string           `json:"result,omitempty"`
-		Usage  transcript.Usage `json:"usage"` // of this run
-		Rounds int              `json:"turns"`
-		Calls  int              `json:"tool_calls"`
+		Result             string           `json:"result,omitempty"`
+		Usage              transcript.Usage `json:"usage"` // of this run
+		Rounds             int              `json:"turns"`
+		Calls              int              `json:"tool_calls"`
+		Cause              string           `json:"terminal_cause_kind,omitempty"` // budget_exhausted: it was stopped, and Result is what there is
+		ExtractionRequired bool             `json:"extraction_required,omitempty"`
+	}
+	// ExtractionSucceeded: the run has the output that was wanted.
+	ExtractionSucceeded struct {
+		Output json.RawMessage `json:"structured_output"`
+	}
+	// ExtractionFailed: it has none. The run is completed all the same.
+	ExtractionFailed struct {
+		Last     string `json:"last_output,omitempty"` // what the model said at last
+		Attempts int    `json:"attempts"`
+		Reason   string `json:"reason"`
+	}
+	// BudgetWarning: a budget is used up. Used and Limit are tokens, calls, or milliseconds.
+	BudgetWarning struct {
+		Budget  string  `json:"budget_type"` // tokens, time, tool_calls
+		Used    int64   `json:"used"`
+		Limit   int64   `json:"limit"`
+		Percent float64 `json:"percent"` // 1: all of it
 	}
 	// RunFailed ends a run that did not, cancelled ones included.
 	RunFailed struct {
-		Class  string           `json:"error_class"` // llm, cancelled, max_turns, budget, internal
+		Class  string           `json:"error_class"` // llm, tool, cancelled, max_turns, budget, internal
 		Cause  string           `json:"terminal_cause_kind"`
 		Kind   string           `json:"failure_kind,omitempty"` // of the model's failure that ended it, such as rate_limited
 		Error  string           `json:"error"`
@@ -194,6 +214,9 @@ func (Resumed) Type() string                { return "resumed" }
 func (TurnCompleted) Type() string          { return "turn_completed" }
 func (RunCompleted) Type() string           { return "run_completed" }
 func (RunFailed) Type() string              { return "run_failed" }
+func (ExtractionSucceeded) Type() string    { return "extraction_succeeded" }
+func (ExtractionFailed) Type() string       { return "extraction_failed" }
+func (BudgetWarning) Type() string          { return "budget_warning" }
 func (SessionStopped) Type() string         { return "session_stopped" }
 func (SessionRevived) Type() string         { return "session_revived" }
 func (SessionUnregistered) Type() string    { return "session_unregistered" }
@@ -224,6 +247,9 @@ func (Resumed) payload()                {}
 func (TurnCompleted) payload()          {}
 func (RunCompleted) payload()           {}
 func (RunFailed) payload()              {}
+func (ExtractionSucceeded) payload()    {}
+func (ExtractionFailed) payload()       {}
+func (BudgetWarning) payload()          {}
 func (SessionStopped) payload()         {}
 func (SessionRevived) payload()         {}
 func (SessionUnregistered) payload()    {}

@@ -2,13 +2,16 @@ package machine_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/meerkat-go/meerkat/internal/golden"
 	"github.com/meerkat-go/meerkat/machine/fsm/fsmtest"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/operation"
 	"github.com/meerkat-go/meerkat/machine/turn"
+	"github.com/meerkat-go/meerkat/run"
 )
 
 // The cells of each region, driven through variants that tell all its guards apart.
@@ -53,7 +56,28 @@ func heldCalls() error {
 
 func turnCells() (string, error) {
 	states, events := turnVariants()
-	return fsmtest.Cells(turn.Table, states, events, func(e turn.Event, k turn.Kind) turn.Event { e.Kind = k; return e })
+	cells, err := fsmtest.Cells(turn.Table, states, events, func(e turn.Event, k turn.Kind) turn.Event { e.Kind = k; return e })
+	return cells, errors.Join(err, contextRuns())
+}
+
+// contextRuns plays runs that only add to the context, from any rest, with what cells do not show of them.
+func contextRuns() error {
+	var errs []error
+	play := func(want turn.State, kinds ...turn.Kind) {
+		s := turn.State{Run: "r1", Phase: turn.Failed, Cause: turn.CauseFatal, Round: 3, Calls: 1, Cancel: true, Deadline: time.Unix(9, 0)}
+		for _, k := range kinds {
+			next, err := turn.Table.Step(s, turn.Event{Kind: k, Run: "r2"})
+			errs = append(errs, err, turn.Check(next))
+			s = next
+		}
+		if s != want {
+			errs = append(errs, fmt.Errorf("R112: %v leads to %+v, want %+v", kinds, s, want))
+		}
+	}
+	play(turn.State{Run: "r2", Phase: turn.Completed, Immediate: true}, turn.StartImmediate, turn.PrimitiveApplied)
+	play(turn.State{Run: "r2", Phase: turn.Cancelled, Immediate: true, Cause: turn.CauseCancelled}, turn.StartImmediate, turn.CancelAfterBoundary,
+		turn.PrimitiveApplied)
+	return errors.Join(errs...)
 }
 
 var regions = map[string]func() (string, error){"lifecycle": lifecycleCells, "operation": operationCells, "turn": turnCells}
@@ -70,18 +94,22 @@ func TestR17_every_cell_of_every_region_is_decided_as_written_down(t *testing.T)
 }
 
 func turnVariants() (states []turn.State, events []turn.Event) {
-	for n := range 8 {
+	for n := range 16 {
 		s := turn.State{Run: "r1", Attempt: 1, Cancel: n&1 != 0}
 		if n&2 != 0 {
-			s.Pending = 1
+			s.Pending, s.Immediate = 1, true
 		}
 		if n&4 != 0 {
 			s.Resumes = 5
 		}
+		if n&8 != 0 {
+			s.Answered, s.MaxTries = true, 2
+		}
 		states = append(states, s)
 	}
+	states = append(states, turn.State{Run: "r1", Attempt: 1, Answered: true, MaxTries: 2, Tries: 1})
 	for n := range 16 {
-		e := turn.Event{Run: "r1", Attempt: 1, Attempts: 2, Resumes: 5, N: n & 1}
+		e := turn.Event{Run: "r1", Attempt: 1, Attempts: 2, Resumes: 5, N: n & 1, Tries: 2, Verdict: run.OutputVerdict(n % 3)}
 		if n&2 != 0 {
 			e.Attempt = 2
 		}

@@ -22,6 +22,7 @@ func Check(s State) error {
 	var f findings
 	f.lifecycle(s)
 	f.turn(s)
+	f.add(turn.Check(s.Turn))
 	f.ledger(s)
 	f.round(s)
 	f.inbox(s)
@@ -43,6 +44,13 @@ func (f *findings) regions(s State) {
 func (f *findings) want(ok bool, rule, format string, args ...any) {
 	if !ok {
 		*f = append(*f, fmt.Errorf(rule+": "+format, args...))
+	}
+}
+
+// add notes what another check has found.
+func (f *findings) add(err error) {
+	if err != nil {
+		*f = append(*f, err)
 	}
 }
 
@@ -77,14 +85,19 @@ func (f *findings) turn(s State) {
 	f.want(!t.Cancel || running, "R42", "a cancel without a run")
 	f.want((t.Pending > 0) == (t.Phase == turn.WaitingForOps), "R51", "%d calls pending in phase %s", t.Pending, t.Phase)
 	f.want(t.Resumes >= 0 && t.Resumes <= MaxResumes, "R04", "resumed %d times", t.Resumes)
-	limit := (&step{s: s}).maxRounds()
-	replying := t.Phase == turn.CallingLlm || t.Phase == turn.ErrorRecovery
+	b := &step{s: s}
+	limit := b.maxRounds()
+	replying := t.Phase == turn.CallingLlm || t.Phase == turn.ErrorRecovery && !t.Answered
 	f.want(t.Round <= limit && !(replying && t.Round == limit), "R51", "round %d of at most %d in phase %s", t.Round, limit, t.Phase)
 	switch t.Phase {
 	case turn.ApplyingPrimitive:
 		f.want(s.Tail == TailPending || s.served(), "R37", "phase %s, and the transcript waits for no reply", t.Phase)
-	case turn.CallingLlm, turn.ErrorRecovery:
+	case turn.CallingLlm:
 		f.want(s.Tail == TailPending, "R37", "phase %s, and the transcript waits for no reply", t.Phase)
+	case turn.ErrorRecovery:
+		f.want((s.Tail == TailPending) != t.Answered, "R37", "phase %s, and the transcript waits for a reply: %t", t.Phase, s.Tail == TailPending)
+	case turn.Extracting:
+		f.want(s.Tail == TailReply, "R110", "phase %s, and the transcript does not end with the answer", t.Phase)
 	case turn.WaitingForOps:
 		f.want(s.Tail == TailReply, "R37", "calls are out, and the transcript does not end with a reply")
 	case turn.Ready, turn.DrainingBoundary, turn.Completed, turn.Failed, turn.Cancelled:
@@ -93,14 +106,15 @@ func (f *findings) turn(s State) {
 
 // ledger: what is open belongs to the bound run and is what its phase waits for (R51). An active run waits for something.
 func (f *findings) ledger(s State) {
-	var open [run.Deliver + 1]int
+	var open [run.Extract + 1]int
 	for key, d := range s.Open.All() {
 		open[d.Kind]++
 		f.want(key == d.ID && d.ID.Version <= s.Version, "R20", "entry %s has id %s at version %d", key, d.ID, s.Version)
 		f.want(d.Run == s.Lifecycle.Run || d.Kind == run.Deliver && d.Run == "", "R36", "entry %s of run %q is open while %q is bound", key, d.Run, s.Lifecycle.Run)
 		f.want(d.Attempt >= 1, "R04", "entry %s has attempt %d", key, d.Attempt)
 		switch d.Kind {
-		case run.CallModel:
+		case run.CallModel, run.Extract:
+			f.replies(s, d)
 			f.want(d.Attempt == s.Turn.Attempt, "R10", "entry %s has attempt %d, the turn %d", key, d.Attempt, s.Turn.Attempt)
 			f.want(d.Round == s.Turn.Round, "R51", "entry %s is of round %d, the turn in %d", key, d.Round, s.Turn.Round)
 			f.want(d.Upto == s.Message+1, "R08", "entry %s is pinned to %d, the transcript ends before %d", key, d.Upto, s.Message+1)
@@ -115,18 +129,35 @@ func (f *findings) ledger(s State) {
 			f.want(d.Signal.Runtime != "" && d.Signal.Kind != "", "R59", "entry %s tells %+v", key, d.Signal)
 		}
 	}
-	var due [run.Deliver + 1]int
+	var due [run.Extract + 1]int
 	due[run.Deliver] = open[run.Deliver]
 	switch s.Turn.Phase {
 	case turn.ApplyingPrimitive:
 		due[run.ApplyRun] = 1
-	case turn.CallingLlm, turn.ErrorRecovery:
+	case turn.CallingLlm:
 		due[run.CallModel] = 1
+	case turn.Extracting:
+		due[run.Extract] = 1
+	case turn.ErrorRecovery:
+		due[run.CallModel] = 1
+		if s.Turn.Answered {
+			due[run.CallModel], due[run.Extract] = 0, 1
+		}
 	case turn.WaitingForOps:
 		due[run.RunTool] = s.Turn.Pending
 	case turn.Ready, turn.DrainingBoundary, turn.Completed, turn.Failed, turn.Cancelled:
 	}
 	f.want(open == due, "R51", "open by kind %v, phase %s waits for %v", open[1:], s.Turn.Phase, due[1:])
+}
+
+// replies: what a model is asked for is within the budgets (R112, R113, R114), and the output is one the profile wants.
+func (f *findings) replies(s State, d run.Directive) {
+	b := &step{s: s, at: d.NotBefore}
+	f.want(d.Kind != run.Extract || s.Profile != nil && len(s.Profile.Schema) > 0, "R110", "entry %s asks for an output that nobody wants", d.ID)
+	f.want((d.Misfit != nil) == (d.Kind == run.Extract && s.Turn.Tries > 0), "R111", "entry %s tells of a try before: %t, after %d tries", d.ID,
+		d.Misfit != nil, s.Turn.Tries)
+	f.want(d.MaxOutput == b.allowance(), "R113", "entry %s may have %d tokens, and %d are left", d.ID, d.MaxOutput, b.allowance())
+	f.want(b.spent() == nil, "R112", "entry %s is asked for, and a budget is used up", d.ID)
 }
 
 func (f *findings) attempts(d run.Directive) {

@@ -96,7 +96,7 @@ func (f *findings) ledgerDiff(prev State, c Commit) {
 		f.want(d.At == old.At && d.Upto == upto, "R07", "%s has moved", d.ID)
 		f.want(d.Kind == old.Kind && d.Run == old.Run && d.Round == old.Round && d.Call.ID == old.Call.ID, "R01", "%s has become another", d.ID)
 		f.want(d.Attempt > old.Attempt || d.NotBefore == old.NotBefore, "R39", "%s was to wait until %v and is issued for %v", d.ID, old.NotBefore, d.NotBefore)
-		f.want(d.Attempt > old.Attempt || d.Kind == run.CallModel && d.Attempt == old.Attempt, "R04", "%s is issued again at attempt %d after %d",
+		f.want(d.Attempt > old.Attempt || d.Kind != run.RunTool && d.Kind != run.ApplyRun && d.Attempt == old.Attempt, "R04", "%s is issued again at attempt %d after %d",
 			d.ID, d.Attempt, old.Attempt)
 	}
 	for _, x := range c.Closed {
@@ -210,12 +210,13 @@ func (f *findings) runs(prev State, c Commit) {
 			starts[e.Run]++
 		}
 	}
-	due := func(r id.Run) (start, end int) { // a run may begin and end within one step
+	// A run may begin and end within one step. One that looks for its output has told its end (R110).
+	due := func(r id.Run) (start, end int) {
 		start, end = 1, 1
 		if r == before {
 			start = 0
 		}
-		if r == after {
+		if r == after && !c.Next.Turn.Answered || r == before && prev.Turn.Answered {
 			end = 0
 		}
 		return start, end
@@ -232,10 +233,10 @@ func (f *findings) runs(prev State, c Commit) {
 	for r := range ends {
 		f.want(r == before || starts[r] == 1, "R32", "run %q to %q: %s ends and was not bound", before, after, r)
 	}
-	receipts := prev.Turn.Receipts
+	receipts, of := prev.Turn.Receipts, prev.Turn.Run
 	for _, r := range c.Receipts {
-		if r.Run != prev.Turn.Run {
-			receipts = 0
+		if r.Run != of {
+			receipts, of = 0, r.Run
 		}
 		f.want(r.Sequence == receipts+1, "R32", "receipt %d of run %s after %d", r.Sequence, r.Run, receipts)
 		f.want(len(r.Inputs) > 0 && r.Messages <= c.Next.Message, "R32", "receipt %d of run %s proves nothing", r.Sequence, r.Run)

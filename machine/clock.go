@@ -27,6 +27,7 @@ func (s State) Wake() (time.Time, bool) {
 	if s.Lifecycle.Away || s.Lifecycle.Phase == lifecycle.Unregistered || s.Lifecycle.Phase == lifecycle.Destroyed {
 		return next, false
 	}
+	earlier(s.Deadline(), !s.Deadline().IsZero())
 	if s.Servers != nil {
 		earlier(toolserver.Deadline(*s.Servers))
 	}
@@ -38,6 +39,12 @@ func (s State) Wake() (time.Time, bool) {
 
 // tick ends what is due.
 func (b *step) tick() error {
+	if b.s.Overdue(b.at) {
+		b.round = b.inRound()
+		if err := b.exhausted(b.timeIsUp(""), nil); err != nil {
+			return err
+		}
+	}
 	if b.s.Servers != nil {
 		if err := b.servers(toolserver.Event{Kind: toolserver.Tick}); err != nil {
 			return err

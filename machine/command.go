@@ -327,6 +327,9 @@ func (b *step) giveUp(cause, reason string) error {
 		return nil
 	}
 	b.round = b.inRound()
+	if b.s.Turn.Answered { // its inputs have their answer
+		return b.cut(StatusCompleted, reason)
+	}
 	b.c.Verdict.Abandoned += len(b.s.Inbox.Staged())
 	if err := b.turn(turn.Event{Kind: turn.CancelNow, Run: r, Error: reason}); err != nil {
 		return err

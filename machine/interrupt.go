@@ -30,10 +30,18 @@ func (b *step) interrupt(ev Interrupt) error {
 		return err
 	}
 	b.round = b.inRound()
-	if err := b.turn(turn.Event{Kind: turn.CancelNow, Run: ev.Run, Error: ev.Reason}); err != nil {
+	return b.cut(StatusCancelled, ev.Reason)
+}
+
+// cut ends the bound run now, or the search for its output if it has its answer.
+func (b *step) cut(status, reason string) error {
+	if err := b.turn(turn.Event{Kind: turn.CancelNow, Run: b.s.Turn.Run, Error: reason}); err != nil {
 		return err
 	}
-	return b.closeRun(StatusCancelled)
+	if b.s.Turn.Answered {
+		return b.withoutOutput(turn.CauseCancelled, reason, nil)
+	}
+	return b.closeRun(status)
 }
 
 func (b *step) cancelAfterBoundary(ev CancelAfterBoundary) error {
@@ -44,8 +52,11 @@ func (b *step) cancelAfterBoundary(ev CancelAfterBoundary) error {
 	if err := b.turn(turn.Event{Kind: turn.CancelAfterBoundary, Run: ev.Run}); err != nil {
 		return err
 	}
-	if b.s.Turn.Phase == turn.Cancelled {
+	switch b.s.Turn.Phase {
+	case turn.Cancelled:
 		return b.closeRun(StatusCancelled)
+	case turn.Completed:
+		return b.withoutOutput(turn.CauseCancelled, "a cancel was asked for", nil)
 	}
 	return nil
 }
@@ -71,7 +82,7 @@ func (b *step) executorLost(ev ExecutorLost) error {
 			continue // no executor had it
 		}
 		switch d.Kind {
-		case run.CallModel:
+		case run.CallModel, run.Extract:
 			b.ask(d) // a retry that waits goes on waiting
 			told.Reissued++
 		case run.RunTool:

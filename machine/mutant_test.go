@@ -61,14 +61,26 @@ func TestR17_a_fault_in_any_rule_of_any_region_is_noticed(t *testing.T) {
 	survey(t, &turn.Table)
 }
 
+// tooEarly reports whether a fault is in the rule for a cancel that was asked for while the inputs of a run were being applied.
+func tooEarly(fault string) bool {
+	for n, r := range turn.Table.Rules {
+		for _, g := range r.When {
+			if r.On == turn.PrimitiveApplied && g.Name == turn.GuardCancel && strings.HasPrefix(fault, fmt.Sprintf("turn rule %d (", n)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // survey plants each fault and looks for it twice: in what sessions do, and in the cells. Nothing may escape both. What shows in
 // the cells alone are guards of what the caller already knows when it asks, such as which run is bound; and where an operation is
-// led, since an ended one leaves the state.
+// led, since an ended one leaves the state; and what becomes of a cancel that was asked for before a run had begun, which nobody can.
 func survey[P, K ~uint8, S, E any](t *testing.T, place **fsm.Table[P, K, S, E]) {
 	t.Helper()
 	region := (*place).Region
 	for _, name := range fsmtest.Survey(t, place, regions[region], behaves) {
-		if !strings.Contains(name, "without the guard") && region != "operation" {
+		if !strings.Contains(name, "without the guard") && region != "operation" && !tooEarly(name) {
 			t.Errorf("no session behaves otherwise for %s", name)
 		}
 	}

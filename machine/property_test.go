@@ -40,7 +40,7 @@ func (w *world) event(choose chooser) machine.Event {
 	case 0:
 		ev := machine.Register{System: strings.Repeat("be brief", choose(2, "system"))}
 		if choose(2, "profile") == 1 {
-			ev.Profile = &run.Profile{MaxRounds: choose(4, "rounds"), Retry: run.RetryPolicy{Max: choose(3, "retries") - 1}}
+			ev.Profile = someProfile(choose)
 		}
 		return ev
 	case 1:
@@ -78,6 +78,32 @@ func (w *world) event(choose chooser) machine.Event {
 	return machine.Reported{Report: w.report(choose)}
 }
 
+// someProfile draws one, now and then with budgets and with a schema.
+func someProfile(choose chooser) *run.Profile {
+	p := &run.Profile{MaxRounds: 1 + choose(4, "rounds"), Retry: run.RetryPolicy{Max: choose(3, "retries") - 1}}
+	if choose(2, "schema") == 1 {
+		p.Schema, p.SchemaRetries = []byte(`{}`), choose(3, "tries")-1
+	}
+	if choose(3, "budget") == 0 {
+		p.Budget = run.Budget{Tokens: choose(60, "tokens"), Calls: choose(6, "calls"), Duration: time.Duration(choose(2, "time")*choose(60, "seconds")) * time.Second}
+		p.MaxOutput = choose(2, "output") * 20
+	}
+	return p
+}
+
+// someOutput answers a try at an output.
+func someOutput(d run.Directive, choose chooser) run.Report {
+	r := run.Extracted{ID: d.ID, Attempt: max(d.Attempt-choose(2, "late"), 0), Text: "hm", Error: "no", Usage: transcript.Usage{Output: 1},
+		Verdict: run.OutputVerdict(choose(3, "verdict"))}
+	switch {
+	case choose(5, "failure") == 0:
+		return run.ModelFailed{ID: d.ID, Attempt: r.Attempt, Failure: run.Failure{Kind: "network", Retryable: choose(5, "fatal") > 0}}
+	case r.Verdict == run.OutputValid:
+		r.Output = []byte([]string{`{"n":1}`, `{"n":`}[choose(8, "broken")/7])
+	}
+	return r
+}
+
 // life draws what is said about the session's life.
 func (w *world) life(choose chooser) machine.Event {
 	place := machine.Placement{Runtime: []string{"east", "west"}[choose(2, "runtime")], Fence: uint64(choose(2, "fence"))}
@@ -85,7 +111,7 @@ func (w *world) life(choose chooser) machine.Event {
 	all := []machine.Event{machine.Opened{Reason: "the process has ended"}, machine.Opened{Attachment: machine.Attachment{ID: 3}},
 		machine.Bind{Placement: place, Epoch: &epoch}, machine.Unbind{Placement: place}, machine.Drain{}, machine.Drain{Over: true},
 		machine.Unregister{}, machine.Retire{}, machine.AbandonRetired{}, machine.Reset{}, machine.Recycle{}, machine.Recover{},
-		machine.Serve{}, machine.Published{Kind: "note", Body: `{"n":1}`}, machine.Register{}, machine.Attach{Attachment: machine.Attachment{ID: 4}},
+		machine.Serve{}, machine.Tick{}, machine.Published{Kind: "note", Body: `{"n":1}`}, machine.Register{}, machine.Attach{Attachment: machine.Attachment{ID: 4}},
 		machine.Handled{Epoch: epoch, Attachment: uint64(choose(3, "executor")), Event: machine.Retire{}}}
 	if choose(6, "for good") == 0 {
 		all = append(all, machine.Destroy{}, machine.Archive{})
@@ -135,7 +161,7 @@ func (w *world) report(choose chooser) run.Report {
 	}
 	kind := d.Kind
 	if choose(20, "sort") == 0 {
-		kind = run.Kind(1 + choose(4, "kind"))
+		kind = run.Kind(1 + choose(5, "kind"))
 	}
 	switch kind {
 	case run.CallModel:
@@ -155,6 +181,8 @@ func (w *world) report(choose chooser) run.Report {
 		return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: transcript.TextBlocks("ok"), IsError: choose(4, "error") == 0}}
 	case run.Deliver:
 		return run.Delivered{ID: d.ID}
+	case run.Extract:
+		return someOutput(d, choose)
 	default:
 		switch choose(6, "short") {
 		case 0:
@@ -205,7 +233,7 @@ func begun(choose chooser) *world {
 	if choose(5, "begin") == 0 {
 		return w
 	}
-	for _, ev := range []machine.Event{machine.Register{Profile: &run.Profile{MaxRounds: 1 + choose(4, "rounds"), Retry: run.RetryPolicy{Max: 1}}},
+	for _, ev := range []machine.Event{machine.Register{Profile: someProfile(choose)},
 		machine.Attach{Attachment: machine.Attachment{ID: 1}}, prompt("i0", "say 0", inbox.Queue)} {
 		if _, refusal, breach := w.tell(ev); refusal != nil || breach != nil {
 			panic(fmt.Sprint(refusal, breach))
@@ -242,7 +270,7 @@ func TestR25_what_was_committed_may_be_told_again(t *testing.T) {
 			switch again := ev.(type) {
 			case machine.Submit:
 				ev = w.known(again)
-			case machine.Register, machine.Attach, machine.ExecutorLost, machine.Opened, machine.Serve, machine.Published:
+			case machine.Register, machine.Attach, machine.ExecutorLost, machine.Opened, machine.Serve, machine.Published, machine.Tick:
 				continue // told by what is at hand, not by mail: a second is a second one
 			}
 			c, refusal, breach := w.tell(ev)

@@ -25,10 +25,15 @@ func (b *step) reported(ev Reported) error {
 		}
 		return b.modelReplied(d, r)
 	case run.ModelFailed:
-		if !ok || d.Kind != run.CallModel || d.Attempt != r.Attempt {
+		if !ok || d.Kind != run.CallModel && d.Kind != run.Extract || d.Attempt != r.Attempt {
 			return b.stale("model_failed")
 		}
 		return b.modelFailed(d, r)
+	case run.Extracted:
+		if !ok || d.Kind != run.Extract || d.Attempt != r.Attempt {
+			return b.stale("extracted")
+		}
+		return b.extracted(d, r)
 	case run.ToolSettled:
 		if !ok || d.Kind != run.RunTool {
 			return b.stale("tool_settled")
@@ -74,7 +79,7 @@ func (b *step) modelReplied(d run.Directive, r run.ModelReplied) error {
 	at := b.add(r.Reply)
 	b.s.Tail, b.s.Reply = TailReply, at.Message
 	if u := r.Reply.Usage; u != nil {
-		b.s.Turn.Usage, b.s.Usage = b.s.Turn.Usage.Add(*u), b.s.Usage.Add(*u)
+		b.spend(*u)
 	}
 	if r.Reply.Blocks.Plain() != "" {
 		b.tell(event.TextComplete{}, at)
@@ -85,19 +90,14 @@ func (b *step) modelReplied(d run.Directive, r run.ModelReplied) error {
 	if err := b.turn(turn.Event{Kind: turn.ReturnedFinal, Run: d.Run}); err != nil {
 		return err
 	}
-	if err := b.turn(turn.Event{Kind: turn.BoundaryComplete, Run: d.Run}); err != nil {
-		return err
-	}
-	if b.s.Turn.Phase == turn.Cancelled {
-		return b.closeRun(StatusCancelled)
-	}
-	b.tell(event.TurnCompleted{Stop: r.Reply.Stop, Usage: r.Reply.Usage}, transcript.Position{})
-	return b.closeRun(StatusCompleted)
+	return b.answered(d, r.Reply)
 }
 
-// openCalls commits the intents of a reply: each call's class is frozen and the place of its result reserved.
+// openCalls commits the intents of a reply: each call's class is frozen and the place of its result reserved. Calls of a reply that used a
+// budget up are not run.
 func (b *step) openCalls(reply run.Directive, at transcript.Position, calls []run.Intent) error {
-	if err := b.turn(turn.Event{Kind: turn.ReturnedCalls, Run: reply.Run, N: len(calls)}); err != nil {
+	calls, spared := b.spare(calls)
+	if err := b.turn(turn.Event{Kind: turn.ReturnedCalls, Run: reply.Run, N: len(calls), Spared: spared}); err != nil {
 		return err
 	}
 	b.s.Message++
@@ -212,18 +212,25 @@ func (b *step) modelFailed(d run.Directive, r run.ModelFailed) error {
 		return b.failModel(turn.CauseLLMFailure, r.Failure)
 	}
 	policy := b.retry()
-	attempts := policy.Max + 1
-	if d.Attempt >= attempts && !b.s.Turn.Cancel {
+	attempts, delay := policy.Max+1, policy.delay(d.ID, r.Attempt, r.Failure)
+	switch {
+	case b.s.Turn.Cancel: // the turn says how it ends
+	case d.Attempt >= attempts && r.Failure.Kind == "invalid_tool_call":
+		return b.failModel(turn.CauseToolFailure, r.Failure)
+	case d.Attempt >= attempts:
 		return b.failModel(turn.CauseRetryExhausted, r.Failure)
+	case b.late(delay):
+		return b.exhausted(b.timeIsUp(", and another attempt would come later: "+r.Failure.Message), nil)
 	}
 	err := b.turn(turn.Event{Kind: turn.RecoverableFailure, Run: d.Run, Attempt: r.Attempt, Attempts: attempts})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if b.s.Turn.Phase == turn.Cancelled {
+	case b.s.Turn.Phase == turn.Cancelled:
 		return b.closeRun(StatusCancelled)
+	case b.s.Turn.Phase == turn.Completed:
+		return b.withoutOutput(turn.CauseCancelled, "a cancel was asked for", nil)
 	}
-	delay := policy.delay(d.ID, r.Attempt, r.Failure)
 	d.Attempt, d.NotBefore = d.Attempt+1, b.at.Add(delay)
 	b.ask(d)
 	b.tell(event.Retrying{Attempt: r.Attempt, Max: attempts, Kind: r.Failure.Kind, Error: r.Failure.Message, Delay: delay},
@@ -318,7 +325,7 @@ func (b *step) applied(d run.Directive, r run.RunApplied) error {
 			b.s.Tail = TailPending
 		}
 	}
-	b.s.Turn.Usage, b.s.Usage = b.s.Turn.Usage.Add(r.Usage), b.s.Usage.Add(r.Usage)
+	b.spend(r.Usage)
 	if r.Failed != nil {
 		return b.failRun(turn.CauseRuntimeApply, r.Failed.Message)
 	}

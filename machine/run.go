@@ -79,7 +79,11 @@ func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller
 	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Prepare, Run: r}); err != nil {
 		return err
 	}
-	if err := b.turn(turn.Event{Kind: turn.Start, Run: r}); err != nil {
+	start := turn.Event{Kind: turn.Start, Run: r, Deadline: b.deadline()}
+	if batch.ContextOnly {
+		start.Kind = turn.StartImmediate
+	}
+	if err := b.turn(start); err != nil {
 		return err
 	}
 	if b.s.Model != nil && !batch.ContextOnly {
@@ -92,11 +96,14 @@ func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller
 	if err != nil {
 		return err
 	}
+	spent := b.spent()
 	switch {
 	case len(batch.Items) == 1 && batch.Items[0].Unstamped():
 		return b.failRun(turn.CauseRuntimeApply, "what was decided about the input when it was admitted is damaged")
 	case batch.ContextOnly:
 		return b.contextOnly(r)
+	case spent != nil && !caller:
+		return b.exhausted(spent, nil)
 	case grain == run.Whole:
 		b.ask(run.Directive{ID: b.effect(), Kind: run.ApplyRun, Class: class, Attempt: 1, Run: r, Upto: b.s.Message + 1, Inputs: inputs,
 			Caller: caller})
@@ -110,7 +117,7 @@ func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller
 
 // contextOnly ends a run that only adds to the transcript: nobody will come any more who would take it along.
 func (b *step) contextOnly(r id.Run) error {
-	if err := b.turn(turn.Event{Kind: turn.RunReported, Run: r}); err != nil {
+	if err := b.turn(turn.Event{Kind: turn.PrimitiveApplied, Run: r}); err != nil {
 		return err
 	}
 	return b.closeRun(StatusCompleted)
@@ -173,7 +180,7 @@ func (b *step) callModel() error {
 	}
 	b.s.Held, b.s.Told = nil, 0
 	b.ask(run.Directive{ID: b.effect(), Kind: run.CallModel, Class: run.ReadOnly, Attempt: 1, Run: b.s.Turn.Run,
-		Round: b.s.Turn.Round, Upto: b.s.Message + 1})
+		Round: b.s.Turn.Round, Upto: b.s.Message + 1, MaxOutput: b.allowance()})
 	b.tell(event.TurnStarted{Number: b.s.Turn.Round}, transcript.Position{})
 	return nil
 }
@@ -185,8 +192,8 @@ func (b *step) boundary() error {
 		return err
 	}
 	b.s.Tail = TailPending
-	if !b.s.Turn.Cancel && b.s.Turn.Round >= b.maxRounds() {
-		return b.failRun(turn.CauseTurnLimit, "the run has called the model as often as it may")
+	if over, err := b.halt(); over || err != nil {
+		return err
 	}
 	if err := b.turn(turn.Event{Kind: turn.BoundaryContinue, Run: r}); err != nil {
 		return err
@@ -257,6 +264,9 @@ func (b *step) failModel(cause string, f run.Failure) error {
 	if err != nil {
 		return err
 	}
+	if b.s.Turn.Answered {
+		return b.withoutOutput(cause, f.Message, nil)
+	}
 	return b.closeRun(StatusFailed)
 }
 
@@ -266,15 +276,12 @@ func (b *step) closeRun(status string) error {
 		return err
 	}
 	t := b.s.Turn
-	reply := transcript.Position{Message: b.s.Reply}
-	if status == StatusCompleted {
-		b.tell(event.RunCompleted{Usage: t.Usage, Rounds: t.Round, Calls: t.Calls}, reply)
-	} else {
-		b.tell(event.RunFailed{Class: class(t.Cause), Cause: t.Cause, Kind: t.Failure, Error: t.Error, Usage: t.Usage, Rounds: t.Round, Calls: t.Calls},
-			transcript.Position{})
+	if !t.Answered {
+		b.tellEnd(status)
 	}
 	how := Ended{Run: t.Run, Status: status, Cause: t.Cause, Error: t.Error, Kind: t.Failure, Reply: b.s.Reply, Usage: t.Usage, Rounds: t.Round,
-		Calls: t.Calls, At: b.at}
+		Calls: t.Calls, Output: b.output, NoOutput: b.noOutput, At: b.at}
+	b.output, b.noOutput = nil, nil
 	if b.because != "" {
 		how.Cause = b.because
 	}
@@ -306,6 +313,18 @@ func (b *step) closeRun(status string) error {
 	}
 }
 
+// tellEnd tells how the run has ended; with its answer, if an output is still to be found.
+func (b *step) tellEnd(status string) {
+	t := b.s.Turn
+	if status == StatusCompleted {
+		b.tell(event.RunCompleted{Usage: t.Usage, Rounds: t.Round, Calls: t.Calls, Cause: t.Cause, ExtractionRequired: t.Answered},
+			transcript.Position{Message: b.s.Reply})
+		return
+	}
+	b.tell(event.RunFailed{Class: class(t.Cause), Cause: t.Cause, Kind: t.Failure, Error: t.Error, Usage: t.Usage, Rounds: t.Round, Calls: t.Calls},
+		transcript.Position{})
+}
+
 // closeOpen settles whatever the run still has open, so that the conversation is well formed.
 func (b *step) closeOpen() error {
 	for _, d := range b.s.Open.All() {
@@ -317,9 +336,10 @@ func (b *step) closeOpen() error {
 			continue
 		}
 		kind, result := operation.Abandon, unknownResult(d)
-		if b.s.Turn.Phase == turn.Cancelled {
+		why := map[string]string{turn.CauseCancelled: "by an interrupt", turn.CauseTime: "because the time of the run was up"}[b.s.Turn.Cause]
+		if why != "" {
 			kind = operation.Cancel
-			result = errorResult(d, transcript.ResultCancelled, "stopped by an interrupt while it may have been running")
+			result = errorResult(d, transcript.ResultCancelled, "stopped "+why+" while it may have been running")
 		}
 		if _, err := b.operation(d, operation.Event{Kind: kind}); err != nil {
 			return err
@@ -342,6 +362,10 @@ func class(cause string) string {
 		return "cancelled"
 	case turn.CauseTurnLimit:
 		return "max_turns"
+	case turn.CauseBudget, turn.CauseTime:
+		return "budget"
+	case turn.CauseToolFailure:
+		return "tool"
 	case turn.CauseLLMFailure, turn.CauseRetryExhausted:
 		return "llm"
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ import (
 // The scripts in testdata tell what comes of every word said to a session: one command a line, and below it the whole commit.
 // testdata/README.md says how to read and write them; go test ./machine -update writes what comes below the commands.
 //
-// They show R53, R54, R55, R56, R57, R58 and R59 (retire, destroy, reset, unregister, caller), each where a comment in them says so.
+// They show R53, R54, R55, R56, R57, R58, R59 (retire, destroy, reset, unregister, caller) and R110, R111, R112, R113, R114 (extraction, budget), each where a comment in them says so.
 func TestR31_R32_R37_scripts_come_out_as_written(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -102,7 +103,7 @@ type player struct {
 func (p *player) note(c machine.Commit) {
 	for _, d := range c.Opened {
 		switch d.Kind {
-		case run.CallModel:
+		case run.CallModel, run.Extract:
 			p.model = d.ID
 		case run.RunTool:
 			p.calls[string(d.Call.ID)] = d.ID
@@ -135,6 +136,20 @@ func (w words) text(fallback string) transcript.Blocks {
 		return nil
 	}
 	return transcript.TextBlocks(w["text"])
+}
+
+// profile is what the arguments of register ask for; nil: nothing.
+func (w words) profile() *run.Profile {
+	d, _ := time.ParseDuration(w["duration"])
+	p := &run.Profile{Model: w["model"], MaxRounds: w.number("rounds"), MaxOutput: w.number("output"), Retry: run.RetryPolicy{Max: w.number("retries")},
+		Budget: run.Budget{Tokens: w.number("tokens"), Calls: w.number("calls"), Duration: d}, SchemaRetries: w.number("tries")}
+	if w.has("schema") {
+		p.Schema = []byte(`{"type":"object"}`)
+	}
+	if reflect.ValueOf(*p).IsZero() {
+		return nil
+	}
+	return p
 }
 
 func split(line string) (string, words, error) {
@@ -172,9 +187,7 @@ func (p *player) parse(line string) (machine.Event, error) {
 	switch command {
 	case "register":
 		ev := machine.Register{System: w["system"]}
-		if w.has("model") || w.has("rounds") || w.has("retries") {
-			ev.Profile = &run.Profile{Model: w["model"], MaxRounds: w.number("rounds"), Retry: run.RetryPolicy{Max: w.number("retries")}}
-		}
+		ev.Profile = w.profile()
 		return ev, nil
 	case "bind":
 		return machine.Bind{Placement: machine.Placement{Runtime: w["runtime"], Fence: uint64(w.number("fence"))}}, nil
@@ -248,7 +261,7 @@ func (p *player) parse(line string) (machine.Event, error) {
 var plain = map[string]machine.Event{
 	"drain": machine.Drain{}, "drained": machine.Drain{Over: true}, "unregister": machine.Unregister{}, "retire": machine.Retire{},
 	"abandon": machine.AbandonRetired{}, "archive": machine.Archive{}, "reset": machine.Reset{}, "recycle": machine.Recycle{},
-	"recover": machine.Recover{}, "destroy": machine.Destroy{}, "serve": machine.Serve{},
+	"recover": machine.Recover{}, "destroy": machine.Destroy{}, "serve": machine.Serve{}, "tick": machine.Tick{},
 }
 
 const peerID = "01890000-0000-7000-8000-0000000000aa"
@@ -345,6 +358,8 @@ func (p *player) report(command string, w words) (run.Report, error) {
 		after, _ := time.ParseDuration(w["after"])
 		return run.ModelFailed{ID: p.model, Attempt: attempt, Failure: run.Failure{Kind: w["kind"], Message: w["kind"] + " happened",
 			Retryable: w.has("retry"), RetryAfter: after}}, nil
+	case "output":
+		return p.output(w), nil
 	case "settle":
 		return run.ToolSettled{ID: p.calls[w["call"]], Duration: 5 * time.Millisecond, Result: transcript.ToolResult{
 			Content: w.text("result of " + w["call"]), IsError: w.has("error"), Code: w["code"]}}, nil
@@ -377,6 +392,21 @@ func (p *player) report(command string, w words) (run.Report, error) {
 		return r, nil
 	}
 	return nil, fmt.Errorf("unknown command %q", command)
+}
+
+// output answers a try at an output: a value, what does not fit and why, or why there is none.
+func (p *player) output(w words) run.Extracted {
+	r := run.Extracted{ID: p.model, Attempt: max(p.w.asked[p.model].Attempt, 1), Text: w["text"], Error: w["error"], Usage: transcript.Usage{Input: 5, Output: 2}}
+	switch {
+	case w.has("json"):
+		r.Verdict, r.Output = run.OutputValid, []byte(w["json"])
+	case w.has("misfit"):
+		r.Verdict = run.OutputInvalid
+	}
+	if w.has("attempt") {
+		r.Attempt = w.number("attempt")
+	}
+	return r
 }
 
 // intent reads a call: a name and a class, or why it must not run.
@@ -432,6 +462,12 @@ func (p *player) trace(prev machine.State, c machine.Commit, refusal error) []st
 		line := fmt.Sprintf("input    %s %s %s run %s", x.Item.ID, x.Item.Lane, x.Item.Phase, p.named(x.Item.Run))
 		if e := x.Ended; e != nil {
 			line += fmt.Sprintf(": %s reply=%d rounds=%d calls=%d %s %s", e.Status, e.Reply, e.Rounds, e.Calls, e.Cause, e.Error)
+			if e.Output != nil {
+				line += "output " + string(e.Output)
+			}
+			if e.NoOutput != nil {
+				line += "no output " + encode(e.NoOutput)
+			}
 		}
 		say("%s", line)
 	}
@@ -515,8 +551,14 @@ func directive(d run.Directive, now time.Time) string {
 	switch d.Kind {
 	case run.RunTool:
 		line += fmt.Sprintf(" call=%s:%s result goes to %s", d.Call.ID, d.Class, position(d.At))
-	case run.CallModel:
+	case run.CallModel, run.Extract:
 		line += fmt.Sprintf(" upto=%d", d.Upto)
+		if d.MaxOutput > 0 {
+			line += fmt.Sprintf(" at most %d tokens", d.MaxOutput)
+		}
+		if d.Misfit != nil {
+			line += fmt.Sprintf(" after %q: %s", d.Misfit.Text, d.Misfit.Error)
+		}
 		if d.NotBefore.After(now) {
 			line += fmt.Sprintf(" not before %v from now", d.NotBefore.Sub(now))
 		}

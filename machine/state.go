@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/meerkat-go/meerkat/event"
@@ -167,13 +168,15 @@ type Ended struct {
 	Status   string           `json:"status"`             // completed, failed, cancelled, abandoned, superseded, coalesced
 	By       id.Input         `json:"by,omitempty"`       // superseded, coalesced: who took its place
 	Attempts int              `json:"attempts,omitempty"` // abandoned for having been tried too often: how often
-	Cause    string           `json:"cause,omitempty"`
+	Cause    string           `json:"cause,omitempty"`    // of a completed one: budget_exhausted
 	Error    string           `json:"error,omitempty"`
 	Kind     string           `json:"kind,omitempty"`  // of the model's failure that ended the run
 	Reply    int              `json:"reply,omitempty"` // message of the run's last reply; 0: none
 	Usage    transcript.Usage `json:"usage,omitzero"`
 	Rounds   int              `json:"rounds,omitempty"`
 	Calls    int              `json:"calls,omitempty"`
+	Output   json.RawMessage  `json:"output,omitempty"`    // that fits the profile's schema
+	NoOutput *run.NoOutput    `json:"no_output,omitempty"` // why there is none, if one was wanted of a completed run
 	At       time.Time        `json:"at"`
 }
 

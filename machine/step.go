@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -114,6 +115,9 @@ type step struct {
 	round   int    // facts belong to; -1: the one the turn is in
 	dirty   bool   // something durable changed
 	because string // why the run's inputs end, if not because of the run
+
+	output   json.RawMessage // of the run that ends
+	noOutput *run.NoOutput   // why it has none, if it wanted one
 }
 
 func (b *step) lifecycle(e lifecycle.Event) error {

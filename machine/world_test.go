@@ -37,7 +37,8 @@ type world struct {
 	asked    map[id.Effect]run.Directive
 	order    []id.Effect // of asked
 	out      map[id.Call]int
-	quick    bool // leaves out what costs most: taking each step twice
+	wanted   map[id.Run]bool // completed, and their output is still to come
+	quick    bool            // leaves out what costs most: taking each step twice
 }
 
 func newWorld() *world {
@@ -46,7 +47,7 @@ func newWorld() *world {
 		at:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		content: map[id.Input]string{},
 		ended:   map[id.Input]machine.Ended{}, names: map[string]id.Input{}, ends: map[id.Input]machine.InputChange{}, runs: map[id.Run]bool{}, round: map[id.Run]int{},
-		asked: map[id.Effect]run.Directive{}, out: map[id.Call]int{},
+		asked: map[id.Effect]run.Directive{}, out: map[id.Call]int{}, wanted: map[id.Run]bool{},
 	}
 }
 
@@ -55,7 +56,7 @@ func (w *world) clone() *world {
 	c.rows, c.accepted, c.order = slices.Clip(w.rows), slices.Clip(w.accepted), slices.Clip(w.order)
 	c.ended, c.names, c.runs, c.round = maps.Clone(w.ended), maps.Clone(w.names), maps.Clone(w.runs), maps.Clone(w.round)
 	c.content, c.ends = maps.Clone(w.content), maps.Clone(w.ends)
-	c.asked, c.out = maps.Clone(w.asked), maps.Clone(w.out)
+	c.asked, c.out, c.wanted = maps.Clone(w.asked), maps.Clone(w.out), maps.Clone(w.wanted)
 	return &c
 }
 
@@ -172,6 +173,9 @@ func (w *world) remember(c machine.Commit) (errs []error) {
 				breach("R31: input %s is staged and no run is bound", in)
 			}
 		}
+		if len(w.wanted) > 0 {
+			breach("R110: runs %v were to have an output, and nobody said what came of it", w.wanted)
+		}
 		if len(w.out) > 0 {
 			breach("R52: calls %v were asked for and their outcomes never told", w.out)
 		}
@@ -188,8 +192,7 @@ func (w *world) remember(c machine.Commit) (errs []error) {
 func (w *world) fact(e event.Event) (errs []error) {
 	breach := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if e.Run != "" {
-		_, ending := e.Payload.(event.InputEnded) // follows the run's own end
-		if over, known := w.runs[e.Run]; over && !ending {
+		if over, known := w.runs[e.Run]; over && ofRun(e.Payload) {
 			breach("R32: %T is told of run %s after its end", e.Payload, e.Run)
 		} else if _, start := e.Payload.(event.RunStarted); known == start {
 			breach("R32: %T is told of run %s, known before: %t", e.Payload, e.Run, known)
@@ -200,6 +203,11 @@ func (w *world) fact(e event.Event) (errs []error) {
 		w.round[e.Run] = e.Round
 	}
 	switch p := e.Payload.(type) {
+	case event.ExtractionSucceeded, event.ExtractionFailed:
+		if !w.wanted[e.Run] {
+			breach("R110: %T is told of run %s, and no output is awaited", e.Payload, e.Run)
+		}
+		delete(w.wanted, e.Run)
 	case event.RunStarted:
 		w.runs[e.Run] = false
 		if len(p.Inputs) == 0 {
@@ -213,8 +221,13 @@ func (w *world) fact(e event.Event) (errs []error) {
 		if !strings.Contains(w.content[p.Input], w.says(e.At)+"\n") {
 			breach("R38: the steer %s is told as %q at %v", p.Input, w.says(e.At), e.At)
 		}
-	case event.RunCompleted, event.RunFailed:
+	case event.RunFailed:
 		w.runs[e.Run] = true
+	case event.RunCompleted:
+		w.runs[e.Run] = true
+		if p.ExtractionRequired {
+			w.wanted[e.Run] = true
+		}
 	case event.ToolCallRequested:
 		if _, twice := w.out[p.Call]; twice {
 			breach("R52: call %s is asked for twice", p.Call)
@@ -230,6 +243,16 @@ func (w *world) fact(e event.Event) (errs []error) {
 		breach("R23: %T points to %v, where no row is", e.Payload, e.At)
 	}
 	return errs
+}
+
+// ofRun reports whether an event tells of what a run does, and so may not come after its end. What becomes of its output may, and of its session.
+func ofRun(p event.Payload) bool {
+	switch p.(type) {
+	case event.RunStarted, event.Steered, event.TurnStarted, event.TextComplete, event.ToolCallRequested, event.ToolExecutionStarted,
+		event.ToolExecutionCompleted, event.TurnCompleted, event.RunCompleted, event.RunFailed:
+		return true
+	}
+	return false
 }
 
 // says returns what a person said at a position.
@@ -337,6 +360,8 @@ func answer(d run.Directive) run.Report {
 		return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: transcript.TextBlocks("ok")}}
 	case run.Deliver:
 		return run.Delivered{ID: d.ID}
+	case run.Extract:
+		return run.Extracted{ID: d.ID, Attempt: d.Attempt, Verdict: run.OutputValid, Output: []byte(`{"n":1}`)}
 	default:
 		return run.RunApplied{ID: d.ID, Appends: []transcript.Entry{reply}}
 	}

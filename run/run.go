@@ -6,6 +6,7 @@
 package run
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
@@ -21,9 +22,10 @@ const (
 	RunTool                   // one tool call
 	ApplyRun                  // the whole run, by an executor that has a loop of its own
 	Deliver                   // a signal to whoever placed the session; answered by the host and not by an executor
+	Extract                   // one try at the output that the profile's schema wants, made from the transcript before Upto
 )
 
-var kindNames = [...]string{"", "call_model", "run_tool", "apply_run", "deliver"}
+var kindNames = [...]string{"", "call_model", "run_tool", "apply_run", "deliver", "extract"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -51,14 +53,16 @@ type Directive struct {
 	Class     Class               `json:"class,omitempty"` // as declared when the intent was committed
 	Attempt   int                 `json:"attempt"`         // counts from 1
 	Run       id.Run              `json:"run"`
-	Round     int                 `json:"round"`               // counts from 0: the model call this belongs to
-	Call      transcript.ToolUse  `json:"call,omitzero"`       // RunTool
-	At        transcript.Position `json:"at,omitzero"`         // RunTool: where its result goes, reserved with the intent
-	Upto      int                 `json:"upto,omitempty"`      // CallModel, ApplyRun: the transcript is the messages before this one; the answer goes here
-	NotBefore time.Time           `json:"not_before,omitzero"` // CallModel: a retry waits until then
-	Inputs    []id.Input          `json:"inputs,omitempty"`    // ApplyRun: what the run is made of, in order
-	Caller    bool                `json:"caller,omitempty"`    // ApplyRun: whoever asked for the run carries it out, not an executor
-	Signal    Signal              `json:"signal,omitzero"`     // Deliver
+	Round     int                 `json:"round"`                // counts from 0: the model call this belongs to
+	Call      transcript.ToolUse  `json:"call,omitzero"`        // RunTool
+	At        transcript.Position `json:"at,omitzero"`          // RunTool: where its result goes, reserved with the intent
+	Upto      int                 `json:"upto,omitempty"`       // not RunTool: the transcript is the messages before this one; a reply goes here
+	NotBefore time.Time           `json:"not_before,omitzero"`  // CallModel, Extract: a retry waits until then
+	MaxOutput int                 `json:"max_output,omitempty"` // CallModel, Extract: tokens the reply may have, as a budget leaves them; 0: no budget
+	Misfit    *Misfit             `json:"misfit,omitempty"`     // Extract: the try before this one; nil: this is the first. Never changed in place
+	Inputs    []id.Input          `json:"inputs,omitempty"`     // ApplyRun: what the run is made of, in order
+	Caller    bool                `json:"caller,omitempty"`     // ApplyRun: whoever asked for the run carries it out, not an executor
+	Signal    Signal              `json:"signal,omitzero"`      // Deliver
 }
 
 // Signal tells whoever placed a session what became of it there. It is told until it is taken, so it may be told twice.
@@ -92,8 +96,8 @@ type Refusal struct {
 	Message string
 }
 
-// Report answers one directive: ModelReplied, ModelFailed, ToolSettled, RunApplied, RunRefused or Delivered. BoundaryReached is about one
-// and leaves it open.
+// Report answers one directive: ModelReplied, ModelFailed, ToolSettled, Extracted, RunApplied, RunRefused or Delivered. BoundaryReached is
+// about one and leaves it open.
 type Report interface {
 	Answers() id.Effect
 	report()
@@ -106,7 +110,8 @@ type ModelReplied struct {
 	Calls []Intent
 }
 
-// ModelFailed tells that an attempt gave no reply. It names its attempt, so that a late failure does not count against the next.
+// ModelFailed tells that an attempt at CallModel or Extract gave no reply. It names its attempt, so that a late failure does not count against
+// the next.
 type ModelFailed struct {
 	ID      id.Effect
 	Attempt int
@@ -210,6 +215,12 @@ type Profile struct {
 	MaxOutput int         `json:"max_output,omitempty"` // tokens per reply; 0: the model's default
 	MaxRounds int         `json:"max_rounds,omitempty"` // model calls per run; 0: 100
 	Retry     RetryPolicy `json:"retry,omitzero"`
+	Budget    Budget      `json:"budget,omitzero"`
+	// Schema is a JSON Schema of an object, or a wrapper of one (tool.NewForm): each run ends with an output that fits it, or says why there
+	// is none. Nil: none is wanted. An executor with a loop of its own is not asked for an output.
+	Schema json.RawMessage `json:"output_schema,omitempty"`
+	// SchemaRetries is how often a model is told that its output does not fit and asked again; 0: 2; negative: never.
+	SchemaRetries int `json:"schema_retries,omitempty"`
 }
 
 // RetryPolicy bounds the attempts at one model call. The zero value means 3 retries, from 500 ms doubling to 30 s.

@@ -251,7 +251,7 @@ func (a *activation) Directives(ctx context.Context) iter.Seq[run.Directive] {
 func (a *activation) Report(ctx context.Context, r run.Report) error {
 	rank := outcomes
 	switch r.(type) {
-	case run.ModelReplied, run.ModelFailed:
+	case run.ModelReplied, run.ModelFailed, run.Extracted:
 		rank = work // so that an interrupt beats a reply that waits beside it
 	case run.ToolSettled, run.RunApplied, run.RunRefused, run.BoundaryReached, run.Delivered:
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -26,6 +28,10 @@ type (
 		Usage  transcript.Usage
 		Rounds int
 		Calls  int
+		Cause  string // budget_exhausted: the run was stopped, and the reply is what there is; empty: it came to its end
+
+		Output   json.RawMessage // that fits the schema of the profile; nil: none was wanted, or NoOutput says why there is none
+		NoOutput *run.NoOutput
 	}
 	// CompletedWithoutResult: it was consumed, and there is no reply to it alone: it was taken into a running run, or needed none.
 	CompletedWithoutResult struct{ Run id.Run }
@@ -148,7 +154,8 @@ func outcomeOf(how machine.InputChange) Outcome {
 		if e.Reply == 0 || how.Item.Lane == inbox.Steer && e.Rounds == 0 {
 			return CompletedWithoutResult{e.Run}
 		}
-		return Completed{Run: e.Run, Reply: e.Reply, Usage: e.Usage, Rounds: e.Rounds, Calls: e.Calls}
+		return Completed{Run: e.Run, Reply: e.Reply, Usage: e.Usage, Rounds: e.Rounds, Calls: e.Calls, Cause: e.Cause,
+			Output: e.Output, NoOutput: e.NoOutput}
 	case machine.StatusFailed:
 		return AbandonedWithError{Run: e.Run, Reason: e.Cause, Error: Failure{Kind: e.Cause, Failure: e.Kind, Detail: e.Error}}
 	case machine.StatusCancelled:

@@ -19,20 +19,20 @@ const (
 	maxShown    = 120 // bytes of an offending value that are quoted
 )
 
-// schema checks arguments against the JSON Schema of one tool.
+// schema checks objects against a JSON Schema: the arguments of a tool, or an output.
 type schema struct {
 	root     *jsonschema.Schema
 	resolved *jsonschema.Resolved
 }
 
-// compile reads a tool's schema. It must describe an object.
+// compile reads a schema. It must describe an object.
 func compile(raw json.RawMessage) (*schema, error) {
 	root := new(jsonschema.Schema)
 	if err := json.Unmarshal(raw, root); err != nil {
 		return nil, fmt.Errorf("read schema: %w", err)
 	}
 	if root.Type != "" && root.Type != "object" || len(root.Types) > 0 && !slices.Contains(root.Types, "object") {
-		return nil, fmt.Errorf("schema describes %s; the arguments of a tool are an object", expected(root))
+		return nil, fmt.Errorf("schema describes %s, and an object is wanted", expected(root))
 	}
 	resolved, err := root.Resolve(nil)
 	if err != nil {

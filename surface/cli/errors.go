@@ -240,6 +240,7 @@ func keyOf(message string) string {
 const (
 	causeTurnLimit = "turn_limit_reached"
 	causeBudget    = "budget_exhausted"
+	causeTime      = "time_budget_exceeded"
 )
 
 // explainOutcome turns the end of a run into an error; nil: it completed.
@@ -249,7 +250,14 @@ func explainOutcome(o control.Outcome) *failure {
 		return &failure{code: fault.Budget, what: fmt.Sprintf("the run was stopped after %d model calls, its limit", o.Rounds),
 			advice: "What was done so far is kept. 'rkat resume' goes on; --max-rounds sets the limit of a new session", exit: ExitUsage}
 	case o.Cause == causeBudget:
-		return &failure{code: fault.Budget, what: orElse(o.Error, "a budget was used up"), advice: "What was done so far is kept", exit: ExitUsage}
+		return &failure{code: fault.Budget, what: orElse(o.Error, "a budget was used up"),
+			advice: "What was done so far is kept. --max-tokens-total and --max-tool-calls set the budget of a new session", exit: ExitUsage}
+	case o.Cause == causeTime:
+		return &failure{code: fault.Budget, what: orElse(o.Error, "the time of the run was up"),
+			advice: "What was done so far is kept. 'rkat resume' goes on; --max-duration sets the time of a new session", exit: ExitUsage}
+	case o.NoOutput != nil:
+		return &failure{code: fault.Provider, what: "there is an answer, and no output that fits the schema: " + o.NoOutput.Reason,
+			advice: "The answer is kept. Ask again with 'rkat run --resume', or for less", exit: ExitFailed}
 	case o.Status == control.Completed:
 		return nil
 	case o.Status == control.Cancelled:

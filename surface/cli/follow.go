@@ -153,13 +153,19 @@ func (f *follower) see(e event.Event, stop func()) {
 	if e.Cursor > 0 {
 		f.cursor = e.Cursor
 	}
-	switch e.Payload.(type) {
+	over := false
+	switch p := e.Payload.(type) {
 	case event.RunStarted:
 		f.run = e.Run
 		if f.interrupted {
 			stop()
 		}
-	case event.RunCompleted, event.RunFailed:
+	case event.RunCompleted:
+		over = !p.ExtractionRequired
+	case event.RunFailed, event.ExtractionSucceeded, event.ExtractionFailed:
+		over = true
+	}
+	if over {
 		f.over[e.Run] = true
 		if f.run == e.Run {
 			f.run = ""

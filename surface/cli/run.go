@@ -56,9 +56,9 @@ func (o *outputFlags) view(c *command) (*view, error) {
 // runFlags are those of run.
 type runFlags struct {
 	outputFlags
+	limitFlags
 	model, tools, system, resume string
 	yolo                         bool
-	maxRounds, maxTokens         int
 }
 
 func (c *command) runCommand() *cobra.Command {
@@ -77,10 +77,9 @@ func (c *command) runCommand() *cobra.Command {
 	f.StringVarP(&o.tools, "tools", "t", "workspace", "`PRESET`: none, safe (read only), workspace, full")
 	f.BoolVar(&o.yolo, "yolo", false, "the same as --tools full")
 	f.StringVar(&o.system, "system", "", "`TEXT` of the system prompt")
-	f.IntVar(&o.maxRounds, "max-rounds", 0, "`N` model calls in one run at most (default 100)")
-	f.IntVar(&o.maxTokens, "max-tokens", 0, "`N` tokens in one reply at most")
 	f.StringVar(&o.resume, "resume", "", "go on with `SESSION`: an id or its beginning, last, ~N")
 	f.Lookup("resume").NoOptDefVal = "last"
+	o.limitFlags.add(cmd)
 	o.outputFlags.add(cmd)
 	return cmd
 }
@@ -98,13 +97,10 @@ func (o *runFlags) check(cmd *cobra.Command) error {
 	switch {
 	case !slices.Contains(presets, o.tools):
 		return usage(fmt.Sprintf("--tools does not know %q", o.tools), "Say "+strings.Join(presets[:3], ", ")+" or full")
-	case o.maxRounds < 0 || o.maxTokens < 0:
-		return usage("a limit cannot be negative", "Leave it out for the default")
+	case o.resume == "":
+		return o.limitFlags.check()
 	}
-	if o.resume == "" {
-		return nil
-	}
-	for _, name := range []string{"model", "tools", "yolo", "system", "max-rounds", "max-tokens"} {
+	for _, name := range append([]string{"model", "tools", "yolo", "system"}, limitNames...) {
 		if cmd.Flags().Changed(name) {
 			return usage("--"+name+" is settled when a session begins, and --resume goes on with one", "Leave one of the two out")
 		}
@@ -135,11 +131,15 @@ func (c *command) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.begin(ctx, v, cfg, o, text)
+	p := run.Profile{Tools: o.tools}
+	if err := o.limitFlags.apply(&p, c.Dir); err != nil {
+		return err
+	}
+	return c.begin(ctx, v, cfg, o, p, text)
 }
 
 // begin runs a prompt in a new session.
-func (c *command) begin(ctx context.Context, v *view, cfg config.Config, o *runFlags, text string) error {
+func (c *command) begin(ctx context.Context, v *view, cfg config.Config, o *runFlags, p run.Profile, text string) error {
 	var rt Runtime
 	var session control.Session
 	err := c.interruptible(ctx, func(ctx context.Context) error {
@@ -157,8 +157,8 @@ func (c *command) begin(ctx context.Context, v *view, cfg config.Config, o *runF
 		if !named && !o.quiet {
 			v.note("Using %s. (Choose another with --model.)", cfg.Model)
 		}
-		session, err = rt.Plane.CreateSession(ctx, control.CreateSession{System: o.system, Profile: run.Profile{Model: cfg.Model,
-			Workspace: cfg.Workspace, Tools: o.tools, MaxOutput: o.maxTokens, MaxRounds: o.maxRounds}})
+		p.Model, p.Workspace = cfg.Model, cfg.Workspace
+		session, err = rt.Plane.CreateSession(ctx, control.CreateSession{System: o.system, Profile: p})
 		if err != nil {
 			return errors.Join(fmt.Errorf("begin a session: %w", err), rt.Close())
 		}
@@ -254,12 +254,13 @@ func (c *command) finish(rt Runtime, f *follower, cfg config.Config, session con
 		return err
 	}
 	failed := explainOutcome(o)
-	if failed != nil && !(f.interrupted && o.Status == control.Cancelled) {
+	cut := f.interrupted && (o.Status == control.Cancelled || o.NoOutput != nil)
+	if failed != nil && !cut {
 		fmt.Fprintln(c.Stderr, terminal.Clean(label(failed)+failed.Error()))
 	}
 	c.footer(f.view, session.ID, o)
 	switch {
-	case f.interrupted && o.Status == control.Cancelled:
+	case cut:
 		fmt.Fprintf(c.Stderr, "Interrupted. The session is kept: 'rkat resume %s' goes on.\n", short(string(session.ID)))
 		return ended(ExitInterrupted)
 	case failed != nil:

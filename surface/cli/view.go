@@ -158,8 +158,12 @@ func (v *view) event(e event.Event) {
 			v.progress.out += p.Usage.Output
 			v.progress.letters = 0
 		}
-	case event.Gap, event.RunCompleted, event.RunFailed, event.SessionRegistered, event.InputAccepted, event.InputEnded, event.Steered,
-		event.SessionStopped:
+	case event.RunCompleted:
+		if p.ExtractionRequired {
+			v.doing("asking the model for the output")
+		}
+	case event.Gap, event.RunFailed, event.SessionRegistered, event.InputAccepted, event.InputEnded, event.Steered, event.SessionStopped,
+		event.ExtractionSucceeded, event.ExtractionFailed, event.BudgetWarning:
 	}
 }
 
@@ -210,7 +214,7 @@ func (v *view) resumed(p event.Resumed) {
 	v.note("%s", s)
 }
 
-// outcome shows the answer unless it stands there already.
+// outcome shows the answer unless it stands there already, or the output if one was wanted.
 func (v *view) outcome(o control.Outcome) {
 	v.progress.doing = ""
 	v.keep(v.progress.clear())
@@ -219,7 +223,12 @@ func (v *view) outcome(o control.Outcome) {
 		v.endReply(v.last)
 		v.shown.Reset()
 	}
-	if !v.opt.json && o.Text != "" && (!v.opt.stream || v.last != o.Text) && o.Status == control.Completed {
+	switch {
+	case v.opt.json || o.Status != control.Completed:
+	case o.Output != nil: // to a program that reads it nothing else is the answer
+		_, err := fmt.Fprintln(v.stdout, indented(o.Output))
+		v.keep(err)
+	case o.Text != "" && (!v.opt.stream || v.last != o.Text):
 		v.write(o.Text)
 		v.endReply(o.Text)
 	}
