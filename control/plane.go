@@ -86,7 +86,7 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 	if err := check(req); err != nil {
 		return Receipt{}, err
 	}
-	v, err := p.Host.AcceptWithCompletion(ctx, req.Session, runtime.Input{ID: req.Input, Key: req.Key, Steer: req.Lane == LaneSteer,
+	v, _, err := p.Host.AcceptWithCompletion(ctx, req.Session, runtime.Input{ID: req.Input, Key: req.Key, Steer: req.Lane == LaneSteer,
 		Content: req.Content, Continue: req.Continue, RequireIdle: req.RequireIdle})
 	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, err
 }

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/input"
@@ -21,25 +23,65 @@ type Input struct {
 	Of          *input.Input // an input that is no prompt of the operator, in place of Steer and Content. Its id and key are those above
 }
 
-// AcceptWithCompletion admits an input. When it returns without an error the input is durable. Duplicate in the verdict says it had
-// been admitted before, under the id given there. store.ErrUnknown: it may be durable; ask again with the same id.
-func (h *Host) AcceptWithCompletion(ctx context.Context, sid id.Session, in Input) (machine.Verdict, error) {
-	v, err := h.accept(ctx, sid, in, false)
-	return v, failed("submit to", sid, err)
+// AcceptWithCompletion admits an input, and returns a handle on its end. When it returns without an error the input is durable. Duplicate in the
+// verdict says that it had been admitted before, under the id given there, which is that of the handle. The handle is nil if there is nothing to
+// wait for: the input was consumed at once, or is a duplicate of one that has ended.
+//
+// ctx bounds it. If it ends first, ErrNotTold (or, cancelled, its own error) says that the session has not heard of the input, and store.ErrUnknown
+// that it may be durable: the same id or key may be submitted again, and makes no second input. What is wrong with the input itself, whatever
+// the session is like, is ErrInvalid with an *input.Rejection in its tree; a refusal by the session's phase is ErrStopped, ErrStopping, ErrRetired or
+// ErrDestroyed with the machine's refusal in its tree.
+func (h *Host) AcceptWithCompletion(ctx context.Context, sid id.Session, in Input) (machine.Verdict, *Completion, error) {
+	a := h.accept(ctx, sid, in, false)
+	if a.err != nil {
+		return machine.Verdict{}, nil, failed("submit to", sid, a.err)
+	}
+	if !live(a.state, a.verdict.Input) {
+		return a.verdict, nil, nil
+	}
+	return a.verdict, h.Completion(sid, a.verdict.Input), nil
+}
+
+// AcceptWithoutWake admits an input that starts nothing: it rides along with the next that does. Errors are those of AcceptWithCompletion.
+func (h *Host) AcceptWithoutWake(ctx context.Context, sid id.Session, in Input) (machine.Verdict, error) {
+	in.WithoutWake = true
+	a := h.accept(ctx, sid, in, false)
+	return a.verdict, failed("submit to", sid, a.err)
+}
+
+// Ingest admits an input for the session of a runtime id (SessionOf). Errors are those of AcceptWithCompletion, ErrNotFound and ErrAmbiguous.
+func (h *Host) Ingest(ctx context.Context, runtime string, in Input) (machine.Verdict, error) {
+	sid, err := h.SessionOf(runtime)
+	if err != nil {
+		return machine.Verdict{}, err
+	}
+	a := h.accept(ctx, sid, in, false)
+	return a.verdict, failed("ingest into", sid, a.err)
 }
 
 // accept is the one way in for all inputs.
-func (h *Host) accept(ctx context.Context, sid id.Session, in Input, caller bool) (machine.Verdict, error) {
+func (h *Host) accept(ctx context.Context, sid id.Session, in Input, caller bool) answer {
 	s, err := h.open(ctx, sid, existing)
 	if err != nil {
-		return machine.Verdict{}, err
+		return answer{err: untold(ctx, err)}
 	}
 	minted := in.ID == "" && in.Key == ""
 	if in.ID == "" {
 		in.ID = id.Input(id.New())
 	}
-	return s.ask(ctx, &letter{rank: work, minted: minted, event: machine.Submit{Input: in.given(), Continue: in.Continue,
+	if err := ctx.Err(); err != nil {
+		return answer{err: untold(ctx, err)}
+	}
+	return s.await(ctx, &letter{rank: work, minted: minted, event: machine.Submit{Input: in.given(), Continue: in.Continue,
 		RequireIdle: in.RequireIdle, WithoutWake: in.WithoutWake, Caller: caller}})
+}
+
+// untold says of an error that it came before the session was told anything: the caller's time ran out while it was being woken.
+func untold(ctx context.Context, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrNotTold, err)
+	}
+	return err
 }
 
 // given is the input with its body.

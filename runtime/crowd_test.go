@@ -129,9 +129,9 @@ func (p *place) anything(rng *rand.Rand, s id.Session) {
 	in := id.Input(fmt.Sprint("in-", rng.IntN(40)))
 	switch rng.IntN(12) {
 	case 0, 1, 2:
-		_, err = p.AcceptWithCompletion(ctx, s, runtime.Input{ID: in, Content: says("hello"), RequireIdle: rng.IntN(4) == 0})
+		_, _, err = p.AcceptWithCompletion(ctx, s, runtime.Input{ID: in, Content: says("hello"), RequireIdle: rng.IntN(4) == 0})
 	case 3, 4:
-		_, err = p.AcceptWithCompletion(ctx, s, runtime.Input{ID: in, Content: says("and"), Steer: true})
+		_, _, err = p.AcceptWithCompletion(ctx, s, runtime.Input{ID: in, Content: says("and"), Steer: true})
 	case 5:
 		_, err = p.Wait(ctx, s, in)
 	case 6:

@@ -23,6 +23,7 @@ var (
 	ErrInvalid        = fault.New(fault.Invalid, "not valid")
 	ErrStopping       = fault.New(fault.NotReady, "stop in progress")
 	ErrOverloaded     = fault.New(fault.Overloaded, "mailbox is full")
+	ErrNotTold        = fault.New(fault.Overloaded, "time ran out before the session was told")
 	ErrOwnedElsewhere = fault.New(fault.OwnedElsewhere, "another process owns the session")
 	ErrClosed         = fault.New(fault.NotReady, "host is closed")
 	ErrDestroyed      = phase("session is destroyed") // as the next two an ErrNotReady

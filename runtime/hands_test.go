@@ -328,7 +328,7 @@ func TestR23_a_registration_that_is_refused_leaves_nothing(t *testing.T) {
 		if err != nil || there {
 			w.Fatalf("contained: %t, %v", there, err)
 		}
-		_, err = p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("hello")})
+		_, _, err = p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("hello")})
 		w.is(err, runtime.ErrNotFound)
 		q := w.host(nil) // no lease is left either
 		q.register(sid)
@@ -373,7 +373,7 @@ func TestA_full_mailbox_refuses_submits_and_nothing_else(t *testing.T) {
 		results := make(chan error, 20)
 		for range 20 {
 			go func() {
-				_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("more")})
+				_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("more")})
 				results <- err
 			}()
 		}

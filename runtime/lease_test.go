@@ -20,7 +20,7 @@ func TestA_session_that_is_held_elsewhere_names_its_holder(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
 		q := w.host(nil)
-		_, err := q.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("hello")})
+		_, _, err := q.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("hello")})
 		w.is(err, runtime.ErrOwnedElsewhere)
 		var held *store.HeldError
 		if !errors.As(err, &held) || held.Lease.Owner.PID != 41 || !strings.Contains(err.Error(), "process 41") {
@@ -62,7 +62,7 @@ func TestR26_a_takeover_fences_the_old_owner_which_writes_nothing_more(t *testin
 		if got := q.state().Version; got != version {
 			w.Fatalf("version %d became %d", version, got)
 		}
-		_, err = p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("hello")})
+		_, _, err = p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("hello")})
 		w.is(err, runtime.ErrOwnedElsewhere)
 		w.ok(m.replies("done"))
 		q.ended("a", "completed")

@@ -48,7 +48,7 @@ func TestR54_a_session_that_retires_in_mid_run_carries_out_what_it_has(t *testin
 		if r != (runtime.Retirement{Pending: 2}) || p.phase() != "retired" {
 			w.Fatalf("%+v in phase %s", r, p.phase())
 		}
-		_, err = p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "c", Content: says("late")})
+		_, _, err = p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "c", Content: says("late")})
 		w.is(err, runtime.ErrRetired)
 		w.is(err, runtime.ErrNotReady)
 		w.ok(m.replies("one"))
@@ -153,7 +153,8 @@ func commands(w *world, p *place) map[string]func() error {
 			return just(p.EnsureSessionWithExecutor(w.ctx, sid, hands{p.tasks}))
 		},
 		"submit": func() error {
-			return just(p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("x")}))
+			_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("x")})
+			return err
 		},
 		"prepare":          func() error { return just(p.Prepare(w.ctx, sid, runtime.Input{Content: says("x")})) },
 		"prepare a turn":   func() error { return just(p.PrepareServiceTurn(w.ctx, sid)) },
@@ -214,7 +215,7 @@ func TestR57_an_unregistered_session_keeps_what_waits_and_goes_on_when_it_is_reg
 		if ok, err := p.ContainsSession(w.ctx, sid); ok || err != nil {
 			w.Fatalf("contained: %t, %v", ok, err)
 		}
-		_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "c", Content: says("x")})
+		_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "c", Content: says("x")})
 		w.is(err, runtime.ErrNotFound)
 		w.is(p.UnregisterSession(w.ctx, sid), runtime.ErrNotFound)
 		if how, err := p.InputState(w.ctx, sid, "b"); err != nil || how.Ended != nil {

@@ -193,7 +193,7 @@ func TestR33_the_same_id_or_key_is_one_input(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
 		accept := func(in id.Input, key string) (id.Input, bool) {
-			v, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: in, Key: key, Content: says("hello")})
+			v, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: in, Key: key, Content: says("hello")})
 			w.ok(err)
 			return v.Input, v.Duplicate
 		}
@@ -227,7 +227,7 @@ func TestR33_the_same_input_submitted_by_many_at_once_is_one(t *testing.T) {
 		fresh := make(chan bool, n)
 		for range n {
 			go func() {
-				v, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("hello")})
+				v, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("hello")})
 				fresh <- err == nil && !v.Duplicate && v.Input == "a"
 			}()
 		}
@@ -274,7 +274,7 @@ func TestWaiting_for_what_is_not_there_says_so(t *testing.T) {
 		if fault.CodeOf(err) != fault.NotFound {
 			w.Fatalf("unknown session: %v", err)
 		}
-		_, err = p.AcceptWithCompletion(w.ctx, "no-session", runtime.Input{Content: says("hello")})
+		_, _, err = p.AcceptWithCompletion(w.ctx, "no-session", runtime.Input{Content: says("hello")})
 		w.is(err, runtime.ErrNotFound)
 		_, err = p.WakeSession(w.ctx, "no-session")
 		w.is(err, runtime.ErrNotFound)
@@ -286,7 +286,7 @@ func TestWaiting_for_what_is_not_there_says_so(t *testing.T) {
 func TestWaiting_by_the_key_of_an_input_is_not_waiting_for_it(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.registered(nil)
-		_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Key: "b", Content: says("hello")})
+		_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Key: "b", Content: says("hello")})
 		w.ok(err)
 		if _, err := p.Wait(w.ctx, sid, "b"); fault.CodeOf(err) != fault.NotFound {
 			w.Fatalf("got %v", err)

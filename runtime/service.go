@@ -20,10 +20,11 @@ type Prepared struct {
 // Prepare admits an input on a session at rest and binds a run for it that the caller carries out. ErrBusy: something runs or waits.
 // ErrDuplicate: the input, or its key, was given before; nothing was bound.
 func (h *Host) Prepare(ctx context.Context, sid id.Session, in Input) (Prepared, error) {
-	v, err := h.accept(ctx, sid, in, true)
+	a := h.accept(ctx, sid, in, true)
+	v := a.verdict
 	switch {
-	case err != nil:
-		return Prepared{}, failed("prepare a run of", sid, err)
+	case a.err != nil:
+		return Prepared{}, failed("prepare a run of", sid, a.err)
 	case v.Duplicate:
 		return Prepared{}, failed("prepare a run of", sid, &DuplicateError{Input: v.Input, Run: v.Run})
 	}

@@ -121,13 +121,13 @@ func TestR43_a_stop_waits_for_the_run_and_abandons_what_waits(t *testing.T) {
 		p.submit("b", "next")
 		stopped := later(func() error { return p.StopRuntimeExecutor(w.ctx, sid, "closing time", 0) })
 		w.pending(stopped)
-		_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("more")})
+		_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("more")})
 		w.is(err, runtime.ErrStopping)
 		w.ok(m.replies("done"))
 		w.ok(<-stopped)
 		p.ended("a", "completed")
 		p.ended("b", "abandoned")
-		_, err = p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("more")})
+		_, _, err = p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("more")})
 		w.is(err, runtime.ErrNotReady)
 		w.ok(p.StopRuntimeExecutor(w.ctx, sid, "again", 0)) // a repeat is no error
 		w.ok(p.RegisterSession(w.ctx, sid, runtime.Registration{}))
@@ -177,7 +177,7 @@ func TestR43_a_stop_ends_when_the_session_is_revived_meanwhile(t *testing.T) {
 		// The first commit takes its time, so that stop and revival are one batch.
 		w.store.decide(next(1, storetest.Fault{Delay: time.Second}))
 		first := later(func() error {
-			_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("x")})
+			_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("x")})
 			return err
 		})
 		stopped := later(func() error { return p.StopRuntimeExecutor(w.ctx, sid, "now", time.Minute) })
@@ -197,7 +197,7 @@ func TestR43_stop_and_revival_in_one_batch(t *testing.T) {
 		p := w.registered(func(c *runtime.Config) { c.Executor = nil })
 		w.store.decide(next(1, storetest.Fault{Delay: time.Second}))
 		first := later(func() error {
-			_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("x")})
+			_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("x")})
 			return err
 		})
 		stopped := later(func() error { return p.StopRuntimeExecutor(w.ctx, sid, "now", 0) })

@@ -28,7 +28,7 @@ func TestA_full_disk_is_told_at_once_and_nothing_is_half_written(t *testing.T) {
 		before := p.state().Version
 		w.store.decide(always(full))
 		began := time.Now()
-		_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("hello")})
+		_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("hello")})
 		w.is(err, store.ErrFull)
 		if fault.CodeOf(err) != fault.Storage || time.Since(began) > time.Second {
 			w.Fatalf("code %s after %v", fault.CodeOf(err), time.Since(began))
@@ -51,7 +51,7 @@ func TestA_session_stays_open_while_only_submits_are_refused(t *testing.T) {
 		p := w.registered(nil)
 		w.store.decide(always(full))
 		for range 5 {
-			_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("hello")})
+			_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{Content: says("hello")})
 			w.is(err, store.ErrFull)
 			if errors.Is(err, runtime.ErrStore) {
 				w.Fatal("the session was closed")
@@ -185,7 +185,7 @@ func TestR25_several_letters_of_one_unknown_commit_have_their_effect_once(t *tes
 		done := make(chan bool, 4)
 		for _, in := range []string{"a", "b", "c", "b"} {
 			go func() {
-				v, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: id.Input(in), Content: says(in)})
+				v, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: id.Input(in), Content: says(in)})
 				done <- err == nil && !v.Duplicate
 			}()
 			synctest.Wait()
@@ -217,7 +217,7 @@ func TestR25_an_unknown_outcome_is_looked_up_until_it_is_known(t *testing.T) {
 			}
 			return nil
 		})
-		_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("hello")})
+		_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("hello")})
 		if err != nil {
 			w.is(err, store.ErrUnknown)
 		}
@@ -308,7 +308,7 @@ func TestA_failing_look_up_of_an_earlier_input_is_no_new_input(t *testing.T) {
 		w.ok(p.task(run.CallModel).replies("hi"))
 		p.ended("a", "completed")
 		w.store.inputs(func() error { return store.ErrFailed })
-		_, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("hello")})
+		_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: "a", Content: says("hello")})
 		w.is(err, store.ErrFailed)
 		w.store.inputs(nil)
 		if v := p.submit("a", "hello"); !v.Duplicate {

@@ -212,14 +212,14 @@ func says(text string) transcript.Blocks { return transcript.TextBlocks(text) }
 
 func (p *place) submit(in id.Input, text string) machine.Verdict {
 	p.w.Helper()
-	v, err := p.AcceptWithCompletion(p.w.ctx, sid, runtime.Input{ID: in, Content: says(text)})
+	v, _, err := p.AcceptWithCompletion(p.w.ctx, sid, runtime.Input{ID: in, Content: says(text)})
 	p.w.ok(err)
 	return v
 }
 
 func (p *place) steer(in id.Input, text string) machine.Verdict {
 	p.w.Helper()
-	v, err := p.AcceptWithCompletion(p.w.ctx, sid, runtime.Input{ID: in, Content: says(text), Steer: true})
+	v, _, err := p.AcceptWithCompletion(p.w.ctx, sid, runtime.Input{ID: in, Content: says(text), Steer: true})
 	p.w.ok(err)
 	return v
 }

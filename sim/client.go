@@ -50,7 +50,7 @@ func (w *world) submit(ctx context.Context, n int, s id.Session, in id.Input, kn
 	refused := false // for certain, the last time
 	for try := 0; ctx.Err() == nil; try++ {
 		p := w.route("submit", n, try)
-		v, err := p.host.AcceptWithCompletion(ctx, s, runtime.Input{ID: in, Key: "key of " + string(in), Steer: w.roll("lane", in)%2 == 0,
+		v, _, err := p.host.AcceptWithCompletion(ctx, s, runtime.Input{ID: in, Key: "key of " + string(in), Steer: w.roll("lane", in)%2 == 0,
 			Content: transcript.TextBlocks("do " + string(in))})
 		if p.isDead() {
 			w.takes(200*time.Millisecond, "retry", n, try)
