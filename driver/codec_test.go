@@ -316,6 +316,9 @@ func anything(t *rapid.T, s machine.State, n int) machine.Event {
 			return settle(d, "ok")
 		case d.Kind == run.ApplyRun:
 			return machine.Reported{Report: run.RunApplied{ID: d.ID}}
+		case d.Kind == run.Extract && k > 0:
+			return machine.Reported{Report: run.Extracted{ID: d.ID, Attempt: d.Attempt, Verdict: run.OutputVerdict(k % 3), Output: json.RawMessage(`{ "n": "<1>" }`),
+				Text: "hm", Error: "no", Usage: transcript.Usage{Input: 1}}}
 		case k == 0:
 			return fail(d)
 		case k < 4 && d.Round < 5:
@@ -348,7 +351,13 @@ func anything(t *rapid.T, s machine.State, n int) machine.Event {
 func TestR22_the_stored_form_is_canonical_and_a_loaded_state_decides_as_the_original(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		w := registered(t)
+		w := newWorld(t)
+		p := &run.Profile{Model: "m", Workspace: "/w"}
+		if rapid.Bool().Draw(rt, "limits") {
+			p.Schema, p.Budget = json.RawMessage(`{"type": "object"}`), run.Budget{Tokens: 200, Calls: 9, Duration: time.Minute}
+		}
+		w.tell(machine.Register{Profile: p, System: "be brief"})
+		w.tell(attach(run.Fine))
 		for n := range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			staged := w.d.Stage()
 			w.at = w.at.Add(time.Second)

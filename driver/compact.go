@@ -12,6 +12,11 @@ import (
 // compact takes the white space out of raw JSON in what is reported, as storing it does. So the session that goes on and the one that
 // is loaded again say the same to a provider, to the byte.
 func compact(ev machine.Event) machine.Event {
+	if r, ok := ev.(machine.Register); ok && r.Profile != nil {
+		p := *r.Profile
+		p.Schema, r.Profile = compactRaw(p.Schema), &p
+		return r
+	}
 	told, ok := ev.(machine.Reported)
 	if !ok {
 		return ev

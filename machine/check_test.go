@@ -25,6 +25,14 @@ func calling(t *testing.T) machine.State {
 	return must(t, machine.State{Session: session}, machine.Register{}, machine.Attach{Attachment: machine.Attachment{ID: 1}}, input("i1"))
 }
 
+// searching is a session whose run has its answer, and looks for its output for the second time, under a budget.
+func searching(t *testing.T) machine.State {
+	p := &run.Profile{Schema: []byte("{}"), Budget: run.Budget{Tokens: 100}}
+	s := must(t, machine.State{Session: session}, machine.Register{Profile: p}, machine.Attach{Attachment: machine.Attachment{ID: 1}}, input("i1"))
+	s = must(t, s, machine.Reported{Report: answer(first(s))})
+	return must(t, s, machine.Reported{Report: run.Extracted{ID: first(s).ID, Attempt: 1, Verdict: run.OutputInvalid, Text: "x", Error: "no"}})
+}
+
 // change replaces the first open entry.
 func change(s *machine.State, do func(*run.Directive)) {
 	d := first(*s)
@@ -52,6 +60,17 @@ func TestCheck_notices_each_breach_of_a_rule_in_a_state(t *testing.T) {
 		{"a model call pinned elsewhere", "R08", calling, func(s *machine.State) { change(s, func(d *run.Directive) { d.Upto = 1 }) }},
 		{"no reply is awaited", "R37", calling, func(s *machine.State) { s.Tail = machine.TailReply }},
 		{"resumed without end", "R04", calling, func(s *machine.State) { s.Turn.Resumes = machine.MaxResumes + 1 }},
+		{"an output that nobody wants", "R110", searching, func(s *machine.State) { s.Profile = &run.Profile{Budget: s.Profile.Budget} }},
+		{"a search before the answer", "R110", searching, func(s *machine.State) { s.Turn.Answered = false }},
+		{"a search behind no answer", "R110", searching, func(s *machine.State) { s.Tail = machine.TailPending }},
+		{"a try that forgets the one before", "R111", searching, func(s *machine.State) { change(s, func(d *run.Directive) { d.Misfit = nil }) }},
+		{"a try too many", "R111", searching, func(s *machine.State) { s.Turn.Tries = 3 }},
+		{"a call beyond the budget", "R112", searching, func(s *machine.State) { s.Usage.Input = 100 }},
+		{"a reply longer than what is left", "R113", searching, func(s *machine.State) { change(s, func(d *run.Directive) { d.MaxOutput++ }) }},
+		{"a retry beyond the deadline", "R112", searching, func(s *machine.State) {
+			s.Turn.Deadline = s.Updated
+			change(s, func(d *run.Directive) { d.NotBefore = s.Updated })
+		}},
 		{"a second chance for once", "R35", withCalls, func(s *machine.State) { change(s, func(d *run.Directive) { d.Attempt = 2 }) }},
 		{"too many attempts", "R04", withCalls, func(s *machine.State) { change(s, func(d *run.Directive) { d.Class, d.Attempt = run.Idempotent, 4 }) }},
 		{"a result without its place", "R07", withCalls, func(s *machine.State) { change(s, func(d *run.Directive) { d.At.Message++ }) }},
@@ -153,6 +172,9 @@ func TestCheckCommit_notices_each_breach_of_a_rule_in_a_commit(t *testing.T) {
 		}},
 		{"a run ends in silence", "R32", calling, settle, func(c *machine.Commit) { replace(c, event.RunCompleted{}.Type(), event.TextComplete{}) }},
 		{"a run ends twice", "R32", calling, settle, func(c *machine.Commit) { replace(c, event.TextComplete{}.Type(), event.RunFailed{}) }},
+		{"a run ends again with its output", "R32", searching, settle, func(c *machine.Commit) {
+			replace(c, event.ExtractionSucceeded{}.Type(), event.RunCompleted{})
+		}},
 		{"a receipt is left out", "R32", withCalls, func(s machine.State) machine.Event { return settle(s) }, func(c *machine.Commit) {
 			c.Receipts = append(c.Receipts, machine.Receipt{Run: c.Next.Run(), Sequence: 3, Inputs: []id.Input{"x"}})
 		}},

@@ -13,6 +13,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // shape is what of a state decides, with everything that only counts up left out: versions, positions, cursors, times. Two states
@@ -24,7 +25,10 @@ func shape(w *world) string {
 	fmt.Fprint(&b, l.Phase, l.Stopping, l.Retiring, l.Away, l.Archived, s.Transient.Draining, s.Transient.Placement.Runtime, s.Attached(), s.Transient.Attachment.Grain, s.Tail, s.Told, " ")
 	t := s.Turn
 	if s.Lifecycle.Phase == lifecycle.Running {
-		fmt.Fprint(&b, t.Phase, t.Round, t.Attempt, t.Pending, t.Cancel, t.Resumes, " ")
+		fmt.Fprint(&b, t.Phase, t.Round, t.Attempt, t.Pending, t.Cancel, t.Resumes, t.Answered, t.Tries, " ")
+	}
+	if s.Profile != nil && s.Profile.Budget.Tokens > 0 { // only then it decides how many were used
+		fmt.Fprint(&b, min(s.Usage.Input+s.Usage.Output, s.Profile.Budget.Tokens), "tokens ")
 	}
 	for _, h := range s.Held {
 		fmt.Fprint(&b, "held", h.Ordinal, " ")
@@ -76,12 +80,18 @@ func TestR51_every_reachable_state_of_a_small_world_keeps_the_rules_and_comes_to
 	for name, grain := range map[string]run.Grain{"step by step": run.Fine, "whole runs": run.Whole} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			explore(t, func(w *world) []machine.Event { return moves(w, grain) })
+			explore(t, small, func(w *world) []machine.Event { return moves(w, grain) })
 		})
 	}
 	t.Run("the life of a session", func(t *testing.T) {
 		t.Parallel()
-		explore(t, lives)
+		explore(t, small, lives)
+	})
+	t.Run("the search for an output", func(t *testing.T) {
+		t.Parallel()
+		p := small
+		p.Schema, p.Budget = []byte("{}"), run.Budget{Tokens: 12, Calls: 2}
+		explore(t, p, outputs)
 	})
 }
 
@@ -114,7 +124,32 @@ func lives(w *world) []machine.Event {
 	return out
 }
 
-func explore(t *testing.T, moves func(*world) []machine.Event) {
+// small bounds a run to two rounds of two attempts.
+var small = run.Profile{MaxRounds: 2, Retry: run.RetryPolicy{Max: 1}}
+
+// outputs are the events around the search for an output, in a session that has few tokens: one input, crashes, interrupts.
+func outputs(w *world) []machine.Event {
+	out := []machine.Event{machine.Stop{}, machine.Attach{Attachment: machine.Attachment{ID: 1}}, w.known(prompt("i", "look", inbox.Queue)),
+		w.known(prompt("s", "look", inbox.Steer)), machine.Archive{}}
+	if r := w.s.Run(); r != "" {
+		out = append(out, machine.Interrupt{Run: r}, machine.CancelAfterBoundary{Run: r}, machine.ExecutorLost{Run: r})
+	}
+	for _, d := range w.s.Open.All() {
+		out = append(out, machine.Reported{Report: answer(d)})
+		switch d.Kind {
+		case run.CallModel:
+			out = append(out, machine.Reported{Report: w.replyWithCalls(d.ID, []string{"read_only"})})
+		case run.Extract:
+			for v := run.OutputFailed; v <= run.OutputInvalid; v++ {
+				out = append(out, machine.Reported{Report: run.Extracted{ID: d.ID, Attempt: d.Attempt, Verdict: v, Error: "no", Usage: transcript.Usage{Output: 2}}})
+			}
+			out = append(out, machine.Reported{Report: run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: "network", Retryable: true}}})
+		}
+	}
+	return out
+}
+
+func explore(t *testing.T, profile run.Profile, moves func(*world) []machine.Event) {
 	most := 60_000
 	if testing.Short() {
 		most = 2_000
@@ -125,7 +160,7 @@ func explore(t *testing.T, moves func(*world) []machine.Event) {
 	}
 	begin := newWorld()
 	begin.quick = true
-	if _, refusal, breach := begin.tell(machine.Register{Profile: &run.Profile{MaxRounds: 2, Retry: run.RetryPolicy{Max: 1}}}); refusal != nil || breach != nil {
+	if _, refusal, breach := begin.tell(machine.Register{Profile: &profile}); refusal != nil || breach != nil {
 		t.Fatal(refusal, breach)
 	}
 	seen := map[string]bool{shape(begin): true}

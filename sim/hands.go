@@ -168,6 +168,9 @@ func (h *hands) report(s id.Session, d run.Directive) run.Report {
 	if v%9 == 0 {
 		return run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: "overloaded", Message: "busy", Retryable: v%2 == 0}}
 	}
+	if d.Kind == run.Extract {
+		return run.Extracted{ID: d.ID, Attempt: d.Attempt, Verdict: run.OutputVerdict(v >> 8 % 3), Output: []byte("{}"), Error: "no"}
+	}
 	r := run.ModelReplied{ID: d.ID, Reply: transcript.Assistant{Stop: transcript.StopEndTurn, Blocks: transcript.TextBlocks("hm")}}
 	calls := int(v>>8) % 4
 	if d.Round >= 3 {

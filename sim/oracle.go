@@ -215,7 +215,7 @@ func (o *oracle) sessionAtRest(s id.Session) {
 		o.w.breach("R29", "%v", err)
 		return
 	}
-	starts, ends := map[id.Run]int{}, map[id.Run]int{}
+	starts, ends, outputs := map[id.Run]int{}, map[id.Run]int{}, map[id.Run]int{}
 	accepted, ended := map[id.Input]int{}, map[id.Input]int{}
 	for n, e := range events {
 		if e.Cursor != uint64(n+1) {
@@ -224,8 +224,15 @@ func (o *oracle) sessionAtRest(s id.Session) {
 		switch x := e.Payload.(type) {
 		case event.RunStarted:
 			starts[e.Run]++
-		case event.RunCompleted, event.RunFailed:
+		case event.RunFailed:
 			ends[e.Run]++
+		case event.RunCompleted:
+			ends[e.Run]++
+			if x.ExtractionRequired {
+				outputs[e.Run]++
+			}
+		case event.ExtractionSucceeded, event.ExtractionFailed:
+			outputs[e.Run]--
 		case event.InputAccepted:
 			accepted[x.Input]++
 		case event.InputEnded:
@@ -235,6 +242,11 @@ func (o *oracle) sessionAtRest(s id.Session) {
 	for r := range starts {
 		if starts[r] != 1 || ends[r] != 1 {
 			o.w.breach("R32", "run %s of %s has %d starts and %d ends", r, s, starts[r], ends[r])
+		}
+	}
+	for r, n := range outputs {
+		if n != 0 {
+			o.w.breach("R110", "run %s of %s wanted an output, and what came of it is told %d times too seldom", r, s, n)
 		}
 	}
 	for in := range accepted {

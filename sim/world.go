@@ -201,7 +201,11 @@ func (p *process) drop() {
 func (w *world) register(ctx context.Context, s id.Session) {
 	for n := 0; ctx.Err() == nil; n++ {
 		p := w.owner()
-		err := p.host.RegisterSession(ctx, s, runtime.Registration{Profile: &run.Profile{Model: "m", Retry: run.RetryPolicy{Max: 2}}})
+		profile := &run.Profile{Model: "m", Retry: run.RetryPolicy{Max: 2}}
+		if w.roll("schema", s)%3 == 0 {
+			profile.Schema = []byte("{}")
+		}
+		err := p.host.RegisterSession(ctx, s, runtime.Registration{Profile: profile})
 		if !p.isDead() && (err == nil || errors.Is(err, runtime.ErrExists)) {
 			return
 		}
