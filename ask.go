@@ -39,7 +39,8 @@ func (e *NotCompleted) FaultCode() fault.Code {
 }
 
 // Ask makes a session, gives it one thing to do and waits for the end: three calls of the plane, for programs that need no more. A
-// workspace that is no absolute path counts from the current folder. An end that is no answer is a *NotCompleted. The session stays,
+// workspace that is no absolute path counts from the current folder. An end that is no answer is a *NotCompleted; an answer that a budget
+// cut short says so in its Cause, and one that lacks the output that the profile's schema wants, in its NoOutput. The session stays,
 // with or without an error, as far as the answer names it; an answer that names its input too was accepted, and if ctx ends while it
 // is waited for, it goes on and Plane().Wait hears of its end.
 func (r *Runtime) Ask(ctx context.Context, p run.Profile, question string) (Answer, error) {

@@ -81,7 +81,7 @@ func (b *step) spent() *gone {
 	switch {
 	case budget.Tokens > 0 && used >= budget.Tokens:
 		return &gone{turn.BudgetExhausted, turn.CauseBudget, "tokens", int64(used), int64(budget.Tokens),
-			fmt.Sprintf("the session has used %d tokens of at most %d", used, budget.Tokens)}
+			fmt.Sprintf("the session has used %d of at most %d tokens", used, budget.Tokens)}
 	case b.late(0):
 		return b.timeIsUp("")
 	}
@@ -109,7 +109,7 @@ func (b *step) halt() (over bool, err error) {
 		return true, b.exhausted(spent, nil)
 	case budget.Calls > 0 && calls >= budget.Calls:
 		return true, b.exhausted(&gone{turn.BudgetExhausted, turn.CauseBudget, "tool_calls", int64(calls), int64(budget.Calls),
-			fmt.Sprintf("the run has made %d tool calls of at most %d", calls, budget.Calls)}, nil)
+			fmt.Sprintf("the run has made %d of at most %d tool calls", calls, budget.Calls)}, nil)
 	}
 	return false, nil
 }

@@ -74,8 +74,8 @@ func TestA_budget_that_is_used_up_ends_with_what_there_is_and_code_2(t *testing.
 		out  string
 		says string
 	}{
-		"tokens": {control.Outcome{Status: control.Completed, Text: "so far", Cause: "budget_exhausted", Error: "the session has used 60 tokens of at most 50"},
-			"so far\n", "Budget exhausted: the session has used 60 tokens of at most 50. What was done so far is kept."},
+		"tokens": {control.Outcome{Status: control.Completed, Text: "so far", Cause: "budget_exhausted", Error: "the session has used 60 of at most 50 tokens"},
+			"so far\n", "Budget exhausted: the session has used 60 of at most 50 tokens. What was done so far is kept."},
 		"time": {control.Outcome{Status: control.Failed, Text: "so far", Cause: "time_budget_exceeded", Error: "the run may take 1m0s"}, "",
 			"Budget exhausted: the run may take 1m0s. What was done so far is kept."},
 	} {
