@@ -51,7 +51,7 @@ type Directive struct {
 	ID        id.Effect           `json:"id"`
 	Kind      Kind                `json:"kind"`
 	Class     Class               `json:"class,omitempty"` // as declared when the intent was committed
-	Attempt   int                 `json:"attempt"`         // counts from 1
+	Attempt   int                 `json:"attempt"`         // counts from 1; 0: it is held
 	Run       id.Run              `json:"run"`
 	Round     int                 `json:"round"`                // counts from 0: the model call this belongs to
 	Call      transcript.ToolUse  `json:"call,omitzero"`        // RunTool
@@ -63,6 +63,8 @@ type Directive struct {
 	Inputs    []id.Input          `json:"inputs,omitempty"`     // ApplyRun: what the run is made of, in order
 	Caller    bool                `json:"caller,omitempty"`     // ApplyRun: whoever asked for the run carries it out, not an executor
 	Signal    Signal              `json:"signal,omitzero"`      // Deliver
+	Held      Hold                `json:"held,omitempty"`       // RunTool: what it waits for; while it does it has not run, and no executor is given it
+	Decision  *Decision           `json:"decision,omitempty"`   // RunTool: nil: nobody was asked, or nobody has answered. Never changed in place
 }
 
 // Signal tells whoever placed a session what became of it there. It is told until it is taken, so it may be told twice.
@@ -83,11 +85,13 @@ const (
 	RuntimeDestroyed SignalKind = "runtime_destroyed"
 )
 
-// Intent is one call a model asked for, judged by the executor that knows the tools: its class, and a refusal if it must not run.
+// Intent is one call a model asked for, judged by the executor that knows the tools: its class, a refusal if it must not run, and what it is
+// to wait for.
 type Intent struct {
 	Call    transcript.ToolUse
 	Class   Class
 	Refusal *Refusal // nil: to be run
+	Hold    Hold     // of no account beside a refusal
 }
 
 // Refusal is the error result of a call that is never run: unknown tool, arguments that break the schema.

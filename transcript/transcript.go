@@ -82,7 +82,7 @@ const (
 	ResultCancelled      = "cancelled"         // stopped by an interrupt
 	ResultOutcomeUnknown = "outcome_unknown"   // may have run: a crash or a lost connection, and not safe to repeat
 	ResultNotFound       = "tool_not_found"    // no such tool
-	ResultDenied         = "access_denied"     // the tool exists and is not offered to this session
+	ResultDenied         = "access_denied"     // the tool exists and is not offered to this session, or somebody did not allow the call
 	ResultInvalid        = "invalid_arguments" // the arguments break the tool's schema
 	ResultTimeout        = "timeout"           // the tool did not end in time and was stopped
 	ResultFailed         = "execution_failed"  // the tool could not do its work
