@@ -39,6 +39,9 @@ var decoders = map[string]func([]byte) (Payload, error){
 	"session_recycled":         decode[SessionRecycled],
 	"session_destroyed":        decode[SessionDestroyed],
 	"published":                decode[Published],
+	"tool_config_changed":      decode[ToolConfigChanged],
+	"background_job_completed": decode[BackgroundJobCompleted],
+	"peer_request_timed_out":   decode[PeerRequestTimedOut],
 	"store_failing":            decode[StoreFailing],
 	"stream_truncated":         decode[Gap],
 }

@@ -183,6 +183,29 @@ type (
 		Kind string          `json:"kind"`
 		Body json.RawMessage `json:"body,omitempty"`
 	}
+	// ToolConfigChanged: a server that brings tools was added, removed or reloaded, or has come so far.
+	ToolConfigChanged struct {
+		Operation string `json:"operation"` // add, remove, reload
+		Target    string `json:"target"`    // the server
+		Phase     string `json:"phase"`     // pending, applied, draining, failed, forced
+		Persisted bool   `json:"persisted"` // it has come to its end
+		Turn      int    `json:"applied_at_turn,omitempty"`
+		Cause     string `json:"cause,omitempty"` // failed: a stable text
+		Error     string `json:"error,omitempty"` // failed: for people
+	}
+	// BackgroundJobCompleted: work that went on beside the conversation has ended.
+	BackgroundJobCompleted struct {
+		Job    string `json:"job_id"`
+		Name   string `json:"display_name"`
+		Status string `json:"terminal_status"` // completed, failed, aborted, cancelled, retired, terminated
+		Detail string `json:"detail"`          // the beginning of what it came to
+	}
+	// PeerRequestTimedOut: a peer did not answer in time. Nobody waits for its answer any more.
+	PeerRequestTimedOut struct {
+		Interaction string `json:"interaction_id"`
+		Peer        string `json:"peer_id"`
+		Intent      string `json:"intent,omitempty"`
+	}
 	// StoreFailing: the store refuses to keep something that must not be dropped, and it is tried again for up to Patience. Told once
 	// until something is kept again. Not durable.
 	StoreFailing struct {
@@ -226,6 +249,9 @@ func (SessionReset) Type() string           { return "session_reset" }
 func (SessionRecycled) Type() string        { return "session_recycled" }
 func (SessionDestroyed) Type() string       { return "session_destroyed" }
 func (Published) Type() string              { return "published" }
+func (ToolConfigChanged) Type() string      { return "tool_config_changed" }
+func (BackgroundJobCompleted) Type() string { return "background_job_completed" }
+func (PeerRequestTimedOut) Type() string    { return "peer_request_timed_out" }
 func (StoreFailing) Type() string           { return "store_failing" }
 func (Gap) Type() string                    { return "stream_truncated" }
 
@@ -259,5 +285,8 @@ func (SessionReset) payload()           {}
 func (SessionRecycled) payload()        {}
 func (SessionDestroyed) payload()       {}
 func (Published) payload()              {}
+func (ToolConfigChanged) payload()      {}
+func (BackgroundJobCompleted) payload() {}
+func (PeerRequestTimedOut) payload()    {}
 func (StoreFailing) payload()           {}
 func (Gap) payload()                    {}

@@ -27,6 +27,7 @@ func Check(s State) error {
 	f.round(s)
 	f.inbox(s)
 	f.regions(s)
+	f.waiting(s)
 	return errors.Join(f...)
 }
 

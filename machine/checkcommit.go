@@ -22,6 +22,8 @@ func CheckCommit(prev State, c Commit) error {
 	f.inputDiff(prev, c)
 	f.runs(prev, c)
 	f.told(prev, c)
+	f.ends(prev, c)
+	f.changes(prev, c)
 	return errors.Join(f...)
 }
 

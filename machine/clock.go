@@ -37,6 +37,15 @@ func (s State) Wake() (time.Time, bool) {
 	return next, some
 }
 
+// WakeHere is Wake with what only this process knows: when a timed drain has been quiet for long enough. It is for a host's own clock.
+func (s State) WakeHere() (time.Time, bool) {
+	next, some := s.Wake()
+	if quiet, ok := peer.QuietAt(s.Transient.Link); ok && (!some || quiet.Before(next)) {
+		return quiet, true
+	}
+	return next, some
+}
+
 // tick ends what is due.
 func (b *step) tick() error {
 	if b.s.Overdue(b.at) {
@@ -50,17 +59,23 @@ func (b *step) tick() error {
 			return err
 		}
 	}
+	if quiet, ok := peer.QuietAt(b.s.Transient.Link); ok && !b.at.Before(quiet) {
+		if err := b.peers(Linked{peer.LinkEvent{Kind: peer.NotifyExited, Reason: peer.ExitIdleTimeout}}); err != nil {
+			return err
+		}
+	}
 	if b.s.Peer == nil {
 		return nil
 	}
+	var unanswered []peer.Request
 	for _, r := range slices.Collect(peer.Due(*b.s.Peer, b.at)) {
-		kind := peer.TimedOut
-		if r.Phase == peer.Received {
-			kind = peer.Lapsed
+		kind := peer.Lapsed
+		if r.Phase != peer.Received {
+			kind, unanswered = peer.TimedOut, append(unanswered, r)
 		}
 		if err := b.peers(Asked{peer.RequestEvent{Kind: kind, ID: r.ID, Peer: r.Peer}}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return b.unanswered(unanswered)
 }

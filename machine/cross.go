@@ -6,6 +6,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/model"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/machine/toolserver"
 	"github.com/meerkat-go/meerkat/run"
@@ -33,6 +34,7 @@ const (
 	GuardDrained  = "an unregistration is in progress"
 	GuardPlaced   = "session is placed"
 	GuardReceipt  = "receipt names the inputs of the run, in order"
+	GuardComms    = "the ingress is given and taken with the session's comms"
 	WhyMissing    = lifecycle.WhyUnregistered
 	WhyStopped    = lifecycle.WhyStopped
 	WhyRetired    = lifecycle.WhyRetired
@@ -76,6 +78,9 @@ func (b *step) here(ev Event) error {
 	case Drain, Unregister, Detach, Unbind, ExecutorLost, Interrupt, Destroy, Tick:
 		return nil
 	}
+	if letsGo(ev) {
+		return nil
+	}
 	return b.refuse(Name(ev), GuardDraining)
 }
 
@@ -95,7 +100,39 @@ func (b *step) in(event string, phases ...lifecycle.Phase) error {
 // takesWork reports whether a session in a phase may still be given something to do.
 func takesWork(p lifecycle.Phase) bool { return p == lifecycle.Idle || p == lifecycle.Running }
 
-// mayTell says in which phases of its life a session's regions may be told something. What only lets go of things is never refused.
+// letsGo reports whether an event of a region only ends something, or says that it has ended. Whoever has begun something may say so until the
+// session leaves this process.
+func letsGo(ev Event) bool {
+	switch ev := ev.(type) {
+	case Servers:
+		switch ev.Kind {
+		case toolserver.CallFinished, toolserver.FinalizeClean, toolserver.FinalizeForced, toolserver.Shutdown, toolserver.Lost, toolserver.Tick,
+			toolserver.PendingFailed, toolserver.SnapshotAligned:
+			return true
+		}
+	case Peers:
+		return ev.Kind == peer.Detach || ev.Kind == peer.ClearSilent
+	case Supervised:
+		return ev.Kind >= peer.Revoke
+	case Asked:
+		return ev.Kind != peer.RequestSent && ev.Kind != peer.Progressed && ev.Kind != peer.RequestReceived
+	case Comms:
+		return ev.Runtime == (peer.Runtime{})
+	case Linked:
+		return ev.Kind == peer.Stop || ev.Kind >= peer.ExitClean && ev.Kind <= peer.NotifyExited
+	case Streamed:
+		return ev.Kind >= peer.StreamComplete
+	case Work:
+		switch ev.Kind {
+		case registry.Fail, registry.Complete, registry.Abort, registry.Cancel, registry.MarkRetired, registry.Terminate, registry.TerminateOwner,
+			registry.CancelWaitAll:
+			return true
+		}
+	}
+	return false
+}
+
+// mayTell says in which phases of its life a session's regions may be told something. What only lets go of things is hardly ever refused.
 func (b *step) mayTell(ev Event) error {
 	working := []lifecycle.Phase{lifecycle.Idle, lifecycle.Running}
 	lasting := []lifecycle.Phase{lifecycle.Idle, lifecycle.Running, lifecycle.Retired}
@@ -103,12 +140,11 @@ func (b *step) mayTell(ev Event) error {
 	may := lasting
 	switch ev := ev.(type) {
 	case Servers:
-		switch ev.Kind {
-		case toolserver.CallStarted, toolserver.CallFinished, toolserver.FinalizeClean, toolserver.FinalizeForced, toolserver.Shutdown,
-			toolserver.Lost, toolserver.Tick, toolserver.PendingFailed, toolserver.SnapshotAligned:
+		switch may = working; {
+		case ev.Kind == toolserver.CallStarted: // it is told why not
 			may = append(known, lifecycle.Destroyed)
-		default:
-			may = working
+		case letsGo(ev):
+			may = append(known, lifecycle.Destroyed)
 		}
 	case Identity:
 		if may = working; ev.Kind == model.Hydrate || ev.Kind == model.Abort {
@@ -123,7 +159,10 @@ func (b *step) mayTell(ev Event) error {
 			may = lasting
 		}
 	case Peers:
-		if ev.Kind == peer.SetSilent || ev.Kind == peer.Detach || ev.Kind == peer.ClearSilent {
+		if ev.Kind == peer.AttachSession || ev.Kind == peer.AttachMob {
+			return b.refuse(Name(ev), GuardComms)
+		}
+		if ev.Kind == peer.SetSilent || letsGo(ev) {
 			may = known
 		}
 	case Supervised:
@@ -136,10 +175,15 @@ func (b *step) mayTell(ev Event) error {
 			may = lasting
 		}
 	case Comms:
-		if may = lasting; ev.Runtime == (peer.Runtime{}) {
+		if letsGo(ev) {
 			may = known
 		}
-	case Linked, Streamed, Work:
+	case Linked:
+		if ev.Kind == peer.Hold || ev.Kind == peer.Release {
+			return b.refuse(Name(ev), GuardComms)
+		}
+		may = known
+	case Streamed, Work:
 		may = known
 	}
 	return b.in(Name(ev), may...)

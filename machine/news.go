@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
@@ -37,19 +36,24 @@ func (b *step) notice(kind, text string) {
 
 // newsOf says how an operation ended, briefly: whoever wants all of it asks for it.
 func newsOf(e registry.Entry) string {
+	text := fmt.Sprintf("background operation %q (%s) is %s", e.Name, e.ID, e.Outcome.Status)
+	if detail := detailOf(e.Outcome); detail != "" {
+		text += ":\n" + detail
+	}
+	return text
+}
+
+// detailOf is the beginning of what an operation came to.
+func detailOf(o registry.Outcome) string {
 	const most = 400
-	detail := e.Outcome.Reason
-	if r := e.Outcome.Result; r != nil {
-		detail = r.Content
+	detail := o.Reason
+	if o.Result != nil {
+		detail = o.Result.Content
 	}
 	if r := []rune(detail); len(r) > most {
 		detail = string(r[:most]) + "…"
 	}
-	text := fmt.Sprintf("background operation %q (%s) is %s", e.Name, e.ID, e.Outcome.Status)
-	if detail = strings.TrimSpace(detail); detail != "" {
-		text += ":\n" + detail
-	}
-	return text
+	return strings.TrimSpace(detail)
 }
 
 // goOnWithNews makes an idle session go on by itself when background work has ended: one continuation for all of it.
@@ -60,13 +64,5 @@ func (b *step) goOnWithNews() error {
 	if err := b.announce(); err != nil {
 		return err
 	}
-	in := input.Input{ID: id.Input(id.Derive(b.at, b.s.Session, b.version, b.ordinal)), Source: input.Source{Kind: input.SourceSystem},
-		Durability: input.Derived, Visibility: input.Visibility{NoTranscript: true, NoOperator: true},
-		Body: input.Continuation{Reason: ReasonNews, Handling: input.HandlingSteer}}
-	b.ordinal++
-	in.Key = string(in.ID)
-	verdict := b.c.Verdict // the answer is to somebody else
-	err := b.admit(Submit{}, in)
-	b.c.Verdict = verdict
-	return err
+	return b.goOnBecause(input.Continuation{Reason: ReasonNews, Handling: input.HandlingSteer})
 }

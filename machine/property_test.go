@@ -36,6 +36,9 @@ func (w *world) event(choose chooser) machine.Event {
 	if choose(8, "life") == 0 {
 		return w.life(choose)
 	}
+	if choose(6, "regional") == 0 {
+		return w.regional(choose)
+	}
 	switch choose(16, "event") {
 	case 0:
 		ev := machine.Register{System: strings.Repeat("be brief", choose(2, "system"))}
@@ -272,6 +275,8 @@ func TestR25_what_was_committed_may_be_told_again(t *testing.T) {
 				ev = w.known(again)
 			case machine.Register, machine.Attach, machine.ExecutorLost, machine.Opened, machine.Serve, machine.Published, machine.Tick:
 				continue // told by what is at hand, not by mail: a second is a second one
+			case machine.Servers, machine.Work:
+				continue // a second wish, a second call, a second time that it got on
 			}
 			c, refusal, breach := w.tell(ev)
 			if breach != nil || refusal == nil && c.Next.Version != c.From {

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"fmt"
+
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/model"
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
@@ -88,6 +90,9 @@ func (b *step) region(ev Event) error {
 	if err := b.mayTell(ev); err != nil {
 		return err
 	}
+	if b.s.Lifecycle.Phase == lifecycle.Destroyed && letsGo(ev) {
+		return nil // there is nothing left to let go of
+	}
 	switch ev := ev.(type) {
 	case Servers:
 		return b.servers(ev.Event)
@@ -110,11 +115,25 @@ func (b *step) servers(e toolserver.Event) error {
 	e.TearingDown = !takesWork(b.s.Lifecycle.Phase)
 	was := get(b.s.Servers)
 	next, err := toolserver.Step(was, e)
-	if err != nil || next == was {
+	if err != nil {
 		return err
 	}
 	b.putServers(was, next)
+	if e.Kind == toolserver.CallFinished { // it may have been the last that a removal waited for
+		return b.servers(toolserver.Event{Kind: toolserver.Tick})
+	}
 	return nil
+}
+
+// crossServers applies what is staged of the tool servers: a model is about to be called, or a run to be carried out.
+func (b *step) crossServers() error {
+	if b.s.Servers == nil {
+		return nil
+	}
+	was := *b.s.Servers
+	next, _ := toolserver.Boundary(was, b.at, b.s.Turn.Round)
+	b.putServers(was, next)
+	return b.servers(toolserver.Event{Kind: toolserver.Tick}) // a removal without calls is over at once
 }
 
 func (b *step) putServers(was, next toolserver.State) {
@@ -126,6 +145,7 @@ func (b *step) putServers(was, next toolserver.State) {
 		b.c.Regions |= ServersRegion
 		b.dirty = true
 	}
+	b.tellServers(was, next)
 }
 
 func (b *step) routing(e model.RoutingEvent) error {
@@ -136,13 +156,28 @@ func (b *step) routing(e model.RoutingEvent) error {
 	return err
 }
 
+// work steps the background operations. A wait that is over is answered in the same step, so none is found satisfied at rest.
 func (b *step) work(e registry.Event) error {
 	e.At = b.at
-	next, err := registry.Step(get(b.s.Work), e)
-	if err == nil {
-		put(b, &b.s.Work, WorkRegion, next)
+	was := get(b.s.Work)
+	next, err := registry.Step(was, e)
+	if err != nil {
+		return err
 	}
-	return err
+	b.ended(was, next)
+	if ends, over := next.WaitSatisfied(); over {
+		w := Waited{next.Wait.Token, ends}
+		if next, err = registry.Step(next, registry.Event{Kind: registry.SatisfyWaitAll, Token: w.Token}); err != nil {
+			return err
+		}
+		if e.Kind == registry.RequestWaitAll {
+			b.c.Verdict.Waited = &w
+		} else {
+			b.c.Waits = append(b.c.Waits, w)
+		}
+	}
+	put(b, &b.s.Work, WorkRegion, next)
+	return nil
 }
 
 // peers steps what has to do with others, in the state or in what belongs to this process.
@@ -153,13 +188,13 @@ func (b *step) peers(ev Event) (err error) {
 		if ev.Kind == peer.SetSilent && b.s.Lifecycle.Phase == lifecycle.Stopped {
 			return nil // a stopped session has none, and gets none
 		}
-		ev.Held = l.Ingress
-		s, err = peer.Table.Step(s, ev.Event)
+		if s, err = peer.Table.Step(s, ev.Event); err == nil && ev.Kind == peer.Detach {
+			l, err = peer.Drain.Step(l, peer.LinkEvent{Kind: peer.Release})
+		}
 	case Supervised:
 		s.Supervisor, err = peer.Bridge.Step(s.Supervisor, ev.BridgeEvent)
 	case Asked:
-		ev.Now = b.at
-		s, _, err = peer.StepRequest(s, ev.RequestEvent)
+		s, l, err = b.asked(s, l, ev.RequestEvent)
 	case Comms:
 		ev.MaySpawn = b.s.Lifecycle.Phase == lifecycle.Running || b.s.Attached()
 		s, l, b.c.Verdict.Spawned, err = peer.SetContext(s, l, ev.Context)
@@ -167,8 +202,7 @@ func (b *step) peers(ev Event) (err error) {
 		ev.Now = b.at
 		l, err = peer.Drain.Step(l, ev.LinkEvent)
 	case Streamed:
-		ev.Now = b.at
-		l, _, err = peer.StepStream(l, ev.StreamEvent)
+		s, l, err = b.streamed(s, l, ev.StreamEvent)
 	}
 	if err != nil {
 		return err
@@ -176,6 +210,29 @@ func (b *step) peers(ev Event) (err error) {
 	put(b, &b.s.Peer, PeerRegion, s)
 	b.s.Transient.Link = l
 	return nil
+}
+
+// asked steps one request. The outcome is there when the peer has said its last word, or will not: then the stream of it is over, too.
+func (b *step) asked(s peer.State, l peer.Link, e peer.RequestEvent) (peer.State, peer.Link, error) {
+	e.Now = b.at
+	s, r, err := peer.StepRequest(s, e)
+	if err != nil || r.Phase != peer.Closed || e.Kind != peer.Answered && e.Kind != peer.TimedOut {
+		return s, l, err
+	}
+	b.c.Verdict.Request = &r
+	l, _, err = peer.StepStream(l, peer.StreamEvent{Kind: peer.StreamComplete, ID: r.ID})
+	return s, l, err
+}
+
+// streamed steps one stream. Whoever comes too late for the answer of a peer has given the question up.
+func (b *step) streamed(s peer.State, l peer.Link, e peer.StreamEvent) (peer.State, peer.Link, error) {
+	e.Now = b.at
+	l, now, err := peer.StepStream(l, e)
+	b.c.Verdict.Stream = now.Phase
+	if err == nil && e.Kind == peer.StreamAttach && now.Phase == peer.Expired {
+		s, _, err = peer.StepRequest(s, peer.RequestEvent{Kind: peer.TimedOut, ID: e.ID})
+	}
+	return s, l, err
 }
 
 // sessionOver tells the regions that the session takes no more work: it retires or is stopped.
@@ -188,7 +245,9 @@ func (b *step) sessionOver() error {
 	if b.s.Lifecycle.Phase != lifecycle.Stopped {
 		return nil
 	}
-	b.s.Transient.Link = peer.Link{}
+	if err := b.stopListening(); err != nil {
+		return err
+	}
 	if b.s.Servers != nil {
 		if err := b.servers(toolserver.Event{Kind: toolserver.Shutdown}); err != nil {
 			return err
@@ -205,8 +264,13 @@ func (b *step) sessionBack() error {
 	return b.servers(toolserver.Event{Kind: toolserver.Revive})
 }
 
-// forgetRegions leaves nothing of them: the session is destroyed.
+// forgetRegions leaves nothing of them: the session is destroyed. What it had at work in the background has no owner any more.
 func (b *step) forgetRegions() {
+	if b.s.Work != nil && b.s.Work.Active() > 0 {
+		if err := b.work(registry.Event{Kind: registry.TerminateOwner}); err != nil {
+			panic(fmt.Sprintf("machine: an owner may be gone at any time: %v", err))
+		}
+	}
 	b.c.Regions |= changedRegions(b.s.Regions, Regions{})
 	b.s.Regions = Regions{}
 }
@@ -221,6 +285,14 @@ func (b *step) silence() error {
 		put(b, &b.s.Peer, PeerRegion, next)
 	}
 	return err
+}
+
+// returning tells the regions of a session that was unregistered what a new process would: it was taken away from here like by a crash.
+func (b *step) returning() error {
+	if !b.s.Lifecycle.Away {
+		return nil
+	}
+	return b.reopened()
 }
 
 // reopened tells the regions that another process holds the session now.

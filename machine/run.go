@@ -2,6 +2,7 @@ package machine
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
@@ -105,6 +106,9 @@ func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller
 	case spent != nil && !caller:
 		return b.exhausted(spent, nil)
 	case grain == run.Whole:
+		if err := b.crossServers(); err != nil {
+			return err
+		}
 		b.ask(run.Directive{ID: b.effect(), Kind: run.ApplyRun, Class: class, Attempt: 1, Run: r, Upto: b.s.Message + 1, Inputs: inputs,
 			Caller: caller})
 		return nil
@@ -131,9 +135,9 @@ func (b *step) stage(r id.Run, batch inbox.Batch) (inputs []id.Input, err error)
 			return nil, err
 		}
 	}
-	lines := batch.Appends()
+	lines := b.unsaid(batch.Appends())
 	if len(lines) == 0 && len(batch.Items) > 0 && b.s.Tail != TailPending {
-		text := "an earlier message has no answer yet: " + string(inputs[0])
+		text := "an earlier message has no answer yet, or has come again: " + string(inputs[0])
 		lines = append(lines, inbox.Append{Input: inputs[0], Entry: transcript.Notice{Kind: "tried_again", Text: text}})
 	}
 	told := map[id.Input]bool{}
@@ -159,6 +163,12 @@ func (b *step) stage(r id.Run, batch inbox.Batch) (inputs []id.Input, err error)
 	return inputs, nil
 }
 
+// unsaid leaves out what stands in the transcript already.
+func (b *step) unsaid(lines []inbox.Append) []inbox.Append {
+	said := get(b.s.Said)
+	return slices.DeleteFunc(lines, func(l inbox.Append) bool { return l.Key != "" && said.has(l.Key) })
+}
+
 // line writes what an input says, unless a line of its key stands already.
 func (b *step) line(l inbox.Append) (transcript.Position, bool) {
 	if l.Key != "" {
@@ -175,6 +185,9 @@ func (b *step) line(l inbox.Append) (transcript.Position, bool) {
 // callModel asks for a reply to all that stands in the transcript now.
 func (b *step) callModel() error {
 	b.round = -1
+	if err := b.crossServers(); err != nil {
+		return err
+	}
 	if err := b.announce(); err != nil {
 		return err
 	}

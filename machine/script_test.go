@@ -16,7 +16,6 @@ import (
 	"github.com/meerkat-go/meerkat/internal/golden"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
-	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -24,7 +23,7 @@ import (
 // The scripts in testdata tell what comes of every word said to a session: one command a line, and below it the whole commit.
 // testdata/README.md says how to read and write them; go test ./machine -update writes what comes below the commands.
 //
-// They show R53, R54, R55, R56, R57, R58, R59 (retire, destroy, reset, unregister, caller) and R110, R111, R112, R113, R114 (extraction, budget), each where a comment in them says so.
+// They show R53, R54, R55, R56, R57, R58, R59 (retire, destroy, reset, unregister, caller) and R110, R111, R112, R113, R114 (extraction, budget), R118 (servers, work, peers), each where a comment in them says so.
 func TestR31_R32_R37_scripts_come_out_as_written(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -241,14 +240,13 @@ func (p *player) parse(line string) (machine.Event, error) {
 		return machine.Stop{Reason: w["reason"]}, nil
 	case "lost":
 		return p.lost(w), nil
-	case "work":
-		kinds := map[string]registry.Kind{"register": registry.Register, "start": registry.Start, "complete": registry.Complete, "fail": registry.Fail}
-		return machine.Work{Event: registry.Event{Kind: kinds[w["do"]], ID: registry.ID(w["id"]), Spec: registry.Spec{Name: w["id"]},
-			Result: registry.Result{Content: w["text"]}, Reason: w["reason"]}}, nil
 	case "published":
 		return machine.Published{Kind: w["kind"], Body: w["body"]}, nil
 	case "unbind":
 		return machine.Unbind{Placement: machine.Placement{Runtime: w["runtime"], Fence: uint64(w.number("fence"))}}, nil
+	}
+	if ev, err := p.regional(command, w); ev != nil || err != nil {
+		return ev, err
 	}
 	if ev, ok := plain[command]; ok {
 		return ev, nil
@@ -490,6 +488,7 @@ func (p *player) trace(prev machine.State, c machine.Commit, refusal error) []st
 		}
 		say("event    %d %s/%d %s%s %s", e.Cursor, p.named(e.Run), e.Round, e.Payload.Type(), at, encode(e.Payload))
 	}
+	out = append(out, regionLines(prev, c)...)
 	if was, is := prev.Lifecycle, c.Next.Lifecycle; was.Epoch != is.Epoch {
 		p.epochs++
 		say("epoch    %d", p.epochs)

@@ -9,6 +9,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/machine/pmap"
 	"github.com/meerkat-go/meerkat/machine/turn"
@@ -140,6 +141,9 @@ type Commit struct {
 	Closed   []Closed
 	Receipts []Receipt
 	Facts    []event.Event // texts left out: they stand in Rows
+
+	Operations []registry.Entry // of the background that ended, in that order
+	Waits      []Waited         // for them, that are over
 }
 
 // Verdict is the answer to whoever asked.
@@ -154,6 +158,10 @@ type Verdict struct {
 	Pending   int           // inputs that are still to be carried out
 	Boundary  *run.Boundary // BoundaryReached
 	Spawned   bool          // Comms: somebody has to begin listening
+
+	Waited  *Waited          // Work, RequestWaitAll: all had ended already
+	Request *peer.Request    // Asked, Answered and TimedOut: what was open
+	Stream  peer.StreamPhase // Streamed: what it has come to
 }
 
 // InputChange is an input whose row changes. Ended is nil while it is live.

@@ -23,6 +23,9 @@ func Step(s State, at time.Time, ev Event) (Commit, error) {
 	if err := b.decide(ev); err != nil {
 		return Commit{}, err
 	}
+	if err := b.endStreams(); err != nil {
+		return Commit{}, err
+	}
 	if b.dirty {
 		b.s.Version, b.s.Updated = b.version, b.at
 	}
@@ -70,6 +73,9 @@ func (b *step) live(ev Event) error {
 	case Opened:
 		return b.opened(ev)
 	case Register:
+		if err := b.returning(); err != nil {
+			return err
+		}
 		return b.register(ev)
 	case Bind:
 		return b.bind(ev)
@@ -84,7 +90,10 @@ func (b *step) live(ev Event) error {
 	case Drain:
 		return b.drain(ev)
 	case Unregister:
-		return b.unregister()
+		if err := b.unregister(); err != nil {
+			return err
+		}
+		return b.silence()
 	case Stop:
 		return b.stop(ev)
 	case Retire:
@@ -94,7 +103,10 @@ func (b *step) live(ev Event) error {
 	case Archive:
 		return b.archive()
 	case Reset:
-		return b.reset()
+		if err := b.reset(); err != nil {
+			return err
+		}
+		return b.startNext() // work of the background that ended is news still
 	case Recycle:
 		return b.recycle()
 	case Recover:
