@@ -171,7 +171,7 @@ func (p *Plane) Stop(ctx context.Context, s id.Session, reason string, patience 
 }
 
 func (p *Plane) get(ctx context.Context, s id.Session) (Session, error) {
-	st, err := p.Host.Status(ctx, s)
+	st, err := p.Host.ReadStatus(ctx, s)
 	if err != nil {
 		return Session{}, err
 	}
@@ -196,7 +196,7 @@ func (p *Plane) Session(ctx context.Context, ref string) (Session, error) {
 
 func (p *Plane) find(ctx context.Context, ref string) (id.Session, error) {
 	if s, err := id.ParseSession(ref); err == nil {
-		if _, err := p.Host.Status(ctx, s); !errors.Is(err, runtime.ErrNotFound) {
+		if _, err := p.Host.ReadStatus(ctx, s); !errors.Is(err, runtime.ErrNotFound) {
 			return s, err
 		}
 		return "", p.unknown(ctx, ref)

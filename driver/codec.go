@@ -11,8 +11,6 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
-	"github.com/meerkat-go/meerkat/machine/lifecycle"
-	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -77,17 +75,32 @@ func (r rowRecord) version() int     { return r.Format }
 func (r eventRecord) version() int   { return r.Format }
 func (r receiptRecord) version() int { return r.Format }
 
-// decode reads a record. A damaged one is store.ErrCorrupt, one of a later format store.ErrFuture.
+// How findings name rows.
+const sessionRow = "session"
+
+func inputRow(in id.Input) string    { return "input " + string(in) }
+func effectRow(eff id.Effect) string { return "effect " + eff.String() }
+
+// decode reads a record. What is wrong is a *Finding: a damaged one is store.ErrCorrupt, one of a later format store.ErrFuture.
 func decode[R record](what string, data []byte) (R, error) {
 	var r R
-	if err := json.Unmarshal(data, &r); err != nil {
-		return r, fmt.Errorf("read %s: %w: %w", what, store.ErrCorrupt, err)
+	err := json.Unmarshal(data, &r)
+	f := r.version()
+	if err != nil { // a later format may not even have the same shape
+		var head struct {
+			Format int `json:"f"`
+		}
+		if json.Unmarshal(data, &head) == nil {
+			f = head.Format
+		}
 	}
-	switch f := r.version(); {
+	switch {
 	case f > format:
-		return r, fmt.Errorf("read %s of format %d, this program knows %d: %w", what, f, format, store.ErrFuture)
+		return r, later(what, data, "it is of format %d, and this program knows %d", f, format)
+	case err != nil:
+		return r, corrupt(what, data, "%v", err)
 	case f < 1:
-		return r, fmt.Errorf("read %s without a format: %w", what, store.ErrCorrupt)
+		return r, corrupt(what, data, "it is without a format")
 	}
 	return r, nil
 }
@@ -122,7 +135,7 @@ func decodeRow(m store.MessageRow) (transcript.Row, error) {
 	}
 	entry, err := transcript.DecodeEntry(m.Role, r.Entry)
 	if err != nil {
-		return transcript.Row{}, fmt.Errorf("read %s: %w: %w", what, store.ErrCorrupt, err)
+		return transcript.Row{}, corrupt(what, m.Body, "%v", err)
 	}
 	return transcript.Row{At: transcript.Position{Message: m.Message, Ordinal: m.Ordinal}, Time: r.Time, Run: r.Run, Entry: entry}, nil
 }
@@ -144,64 +157,7 @@ func decodeEvent(s id.Session, row store.EventRow) (event.Event, error) {
 	}
 	p, err := event.Decode(r.Type, r.Payload)
 	if err != nil {
-		return event.Event{}, fmt.Errorf("read %s: %w: %w", what, store.ErrCorrupt, err)
+		return event.Event{}, corrupt(what, row.Body, "%v", err)
 	}
 	return event.Event{Session: s, Cursor: row.Cursor, Time: r.Time, Run: r.Run, Round: r.Round, At: r.At, Payload: p}, nil
-}
-
-// decodeState puts a state together from its rows.
-func decodeState(s id.Session, l store.Loaded) (machine.State, error) {
-	c, err := decode[controlRecord]("session", l.Control)
-	if err != nil {
-		return machine.State{}, err
-	}
-	st := machine.State{Session: s, Control: c.Control}
-	if st.Version != l.Version {
-		return machine.State{}, fmt.Errorf("read session: version %d in a row of version %d: %w", st.Version, l.Version, store.ErrCorrupt)
-	}
-	if !(st.Lifecycle.Phase <= lifecycle.Destroyed && st.Turn.Phase.Known() && st.Tail <= machine.TailReply &&
-		st.Message >= 0 && st.Seq >= 0 && st.Turn.Pending >= 0 && st.Turn.Round >= 0) {
-		return machine.State{}, fmt.Errorf("read session: no state has such values: %w", store.ErrCorrupt)
-	}
-	var work *registry.Head
-	for _, v := range l.Values {
-		head, err := decodeValue(&st, v)
-		if err != nil {
-			return machine.State{}, err
-		}
-		if head != nil {
-			work = head
-		}
-	}
-	if st.Work, err = decodeWork(work, l.Operations); err != nil {
-		return machine.State{}, err
-	}
-	for _, row := range l.Inputs {
-		i, err := decode[inputRecord](fmt.Sprintf("input %s", row.ID), row.Body)
-		if err != nil {
-			return machine.State{}, err
-		}
-		if i.Item.ID != row.ID || i.Item.Phase != inbox.Queued && i.Item.Phase != inbox.Staged || i.Item.Lane > inbox.Steer {
-			return machine.State{}, fmt.Errorf("read input %s: it is not the live input its row says: %w", row.ID, store.ErrCorrupt)
-		}
-		st.Inbox = st.Inbox.Put(i.Item)
-	}
-	open := c.Open
-	for _, row := range l.Effects {
-		e, err := decode[effectRecord](fmt.Sprintf("effect %s", row.ID), row.Body)
-		if err != nil {
-			return machine.State{}, err
-		}
-		if e.Directive.ID != row.ID {
-			return machine.State{}, fmt.Errorf("read effect %s: it says it is %s: %w", row.ID, e.Directive.ID, store.ErrCorrupt)
-		}
-		open = append(open, e.Directive)
-	}
-	for _, d := range open {
-		if d.Kind < run.CallModel || d.Kind > run.Extract || d.Class > run.Idempotent || d.At.Message < 0 || d.At.Ordinal < 0 {
-			return machine.State{}, fmt.Errorf("read effect %s: no directive has such values: %w", d.ID, store.ErrCorrupt)
-		}
-		st.Open = st.Open.Set(d.ID, d)
-	}
-	return st, nil
 }

@@ -24,7 +24,8 @@ type Driver struct {
 }
 
 // Open loads a session under a lease that the caller holds and goes on holding. A session to which nothing was ever committed
-// opens as not registered. Its decoded transcript is kept within the budget; nil: as long as the driver.
+// opens as not registered. One whose rows are damaged, or break a rule, is not opened: *Damage says all that is wrong. Nothing is written. Its
+// decoded transcript is kept within the budget; nil: as long as the driver.
 func Open(ctx context.Context, st store.Store, lease store.Lease, budget *Budget) (*Driver, error) {
 	d := &Driver{store: st, lease: lease}
 	d.cache.budget = budget
@@ -33,7 +34,7 @@ func Open(ctx context.Context, st store.Store, lease store.Lease, budget *Budget
 	}
 	l, err := d.load(ctx)
 	if err == nil && l.Version > 0 {
-		d.state, err = decodeState(lease.Session, l)
+		d.state, err = recovered(lease.Session, l)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load session %s: %w", lease.Session, err)
@@ -62,7 +63,7 @@ func (d *Driver) Reload(ctx context.Context) error {
 		return fmt.Errorf("reload session %s: version %d is stored, and this process wrote %d: %w", d.lease.Session, l.Version, d.state.Version,
 			store.ErrFenced)
 	}
-	st, err := decodeState(d.lease.Session, l)
+	st, err := recovered(d.lease.Session, l)
 	if err != nil {
 		return fmt.Errorf("reload session %s: %w", d.lease.Session, err)
 	}
@@ -172,7 +173,7 @@ func (s *Staged) prior(ctx context.Context, ev machine.Submit) (*machine.Prior, 
 	case row.Live: // and not in the state: so the state is not what is stored
 		return nil, fmt.Errorf("look up input %s: it is live, and this process did not write it: %w", in, store.ErrFenced)
 	}
-	rec, err := decode[inputRecord](fmt.Sprintf("input %s", row.ID), row.Body)
+	rec, err := decode[inputRecord](inputRow(row.ID), row.Body)
 	return &machine.Prior{Item: rec.Item, Ended: rec.Ended}, err
 }
 

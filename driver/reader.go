@@ -3,10 +3,12 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
@@ -25,7 +27,7 @@ func (r Reader) Transcript(ctx context.Context, s id.Session, from, before int) 
 	out := make([]transcript.Row, len(stored))
 	for n, m := range stored {
 		if out[n], err = decodeRow(m); err != nil {
-			return nil, fmt.Errorf("read transcript of %s: %w", s, err)
+			return nil, fmt.Errorf("read transcript of %s: %w", s, damaged(s, err))
 		}
 	}
 	return out, nil
@@ -41,7 +43,7 @@ func (r Reader) Events(ctx context.Context, s id.Session, after uint64, limit in
 	low, high := 0, 0
 	for n, row := range stored {
 		if out[n], err = decodeEvent(s, row); err != nil {
-			return nil, fmt.Errorf("read events of %s: %w", s, err)
+			return nil, fmt.Errorf("read events of %s: %w", s, damaged(s, err))
 		}
 		if m := out[n].At.Message; m > 0 {
 			if low == 0 || m < low {
@@ -118,7 +120,8 @@ func plain(e transcript.Entry) string {
 	return ""
 }
 
-// State reads the committed state of a session. store.ErrNotFound: there is none.
+// State reads the committed state of a session. store.ErrNotFound: there is none. *Damage: it cannot be read, and this is all that is wrong with
+// its rows one by one; whether it breaks a rule as a whole is looked at when it is opened.
 func (r Reader) State(ctx context.Context, s id.Session) (machine.State, error) {
 	l, err := r.Store.Load(ctx, s)
 	if err != nil {
@@ -131,14 +134,42 @@ func (r Reader) State(ctx context.Context, s id.Session) (machine.State, error) 
 	return st, nil
 }
 
-// Input reads one input, and how it ended if it has. store.ErrNotFound: there is none.
+// Live reads the inputs that have not ended, in the order in which they will be taken. Of a damaged session it returns those that can be read,
+// with *Damage.
+func (r Reader) Live(ctx context.Context, s id.Session) ([]inbox.Item, error) {
+	l, err := r.Store.Load(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("read session %s: %w", s, err)
+	}
+	w := load(s, l)
+	out := slices.Collect(w.state.Inbox.All())
+	if err := w.damage.whole(); err != nil {
+		return out, fmt.Errorf("read session %s: %w", s, err)
+	}
+	return out, nil
+}
+
+// Input reads one input, and how it ended if it has. store.ErrNotFound: there is none. Other rows may be damaged.
 func (r Reader) Input(ctx context.Context, s id.Session, in id.Input) (machine.InputChange, error) {
 	row, err := r.Store.InputByID(ctx, s, in)
 	if err != nil {
 		return machine.InputChange{}, fmt.Errorf("read input %s: %w", in, err)
 	}
-	rec, err := decode[inputRecord](fmt.Sprintf("input %s", in), row.Body)
-	return machine.InputChange{Item: rec.Item, Ended: rec.Ended}, err
+	return decodeInput(s, row)
+}
+
+// InputByKey reads the input that an idempotency key belongs to. store.ErrNotFound: there is none, or it has had its key for long enough.
+func (r Reader) InputByKey(ctx context.Context, s id.Session, key string) (machine.InputChange, error) {
+	row, err := r.Store.Input(ctx, s, key)
+	if err != nil {
+		return machine.InputChange{}, fmt.Errorf("read the input of key %q: %w", key, err)
+	}
+	return decodeInput(s, row)
+}
+
+func decodeInput(s id.Session, row store.InputRow) (machine.InputChange, error) {
+	rec, err := decode[inputRecord](inputRow(row.ID), row.Body)
+	return machine.InputChange{Item: rec.Item, Ended: rec.Ended}, damaged(s, err)
 }
 
 // Operation reads one operation of the background, at work or ended, whether the session still keeps it or not. store.ErrNotFound: there is none.
@@ -147,7 +178,8 @@ func (r Reader) Operation(ctx context.Context, s id.Session, o registry.ID) (reg
 	if err != nil {
 		return registry.Op{}, fmt.Errorf("read operation %q: %w", o, err)
 	}
-	return decodeOperation(row)
+	op, err := decodeOperation(row)
+	return op, damaged(s, err)
 }
 
 // Effect is an entry of the ledger, open or closed.
@@ -165,9 +197,9 @@ func (r Reader) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
 	}
 	out := make([]Effect, len(stored))
 	for n, row := range stored {
-		rec, err := decode[effectRecord](fmt.Sprintf("effect %s", row.ID), row.Body)
+		rec, err := decode[effectRecord](effectRow(row.ID), row.Body)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read effects of %s: %w", s, damaged(s, err))
 		}
 		out[n] = Effect{rec.Directive, row.Open, rec.Outcome}
 	}
@@ -181,5 +213,5 @@ func (r Reader) Receipt(ctx context.Context, s id.Session, of id.Run, sequence i
 		return machine.Receipt{}, fmt.Errorf("read receipt %d of run %s: %w", sequence, of, err)
 	}
 	rec, err := decode[receiptRecord]("receipt", row.Body)
-	return rec.Receipt, err
+	return rec.Receipt, damaged(s, err)
 }

@@ -141,7 +141,7 @@ func decodeValue(st *machine.State, v store.Value) (work *registry.Head, err err
 	case workValue:
 		work, err = decodeRegion(v, func(registry.Head) error { return nil })
 	default:
-		err = fmt.Errorf("read session value %q: %w", v.Name, store.ErrFuture)
+		err = later(fmt.Sprintf("value %q", v.Name), v.Data, "this program knows no such part of a session")
 	}
 	return work, err
 }
@@ -153,7 +153,7 @@ func decodeRegion[S any](v store.Value, check func(S) error) (*S, error) {
 		return nil, err
 	}
 	if err := check(*r.State); err != nil {
-		return nil, fmt.Errorf("read %s: %w: %w", v.Name, store.ErrCorrupt, err)
+		return nil, corrupt(v.Name, v.Data, "%v", err)
 	}
 	return r.State, nil
 }
@@ -165,33 +165,26 @@ func decodeOperation(row store.OperationRow) (registry.Op, error) {
 		return registry.Op{}, err
 	}
 	if o := r.Operation; string(o.ID) != row.ID || uint64(o.Seq) != row.Seq {
-		return registry.Op{}, fmt.Errorf("read %s: it is not the operation its row says: %w", what, store.ErrCorrupt)
+		return registry.Op{}, corrupt(what, row.Body, "it is not the operation its row says")
 	}
 	return r.Operation, nil
 }
 
-// decodeWork puts the register together from its head and the rows it keeps; no head: it was never used, or is no more.
-func decodeWork(head *registry.Head, rows []store.OperationRow) (*registry.State, error) {
-	ops := make([]registry.Op, len(rows))
-	for n, row := range rows {
-		o, err := decodeOperation(row)
-		if err != nil {
-			return nil, err
-		}
-		ops[n] = o
-	}
-	if head == nil && len(rows) == 0 {
+// decodeWork puts the register together from its head, which stands in data, and the operations it keeps; no head: it was never used, or is
+// no more.
+func decodeWork(head *registry.Head, data []byte, ops []registry.Op) (*registry.State, error) {
+	if head == nil && len(ops) == 0 {
 		return nil, nil
 	}
 	if head == nil {
-		return nil, fmt.Errorf("read %s: there are operations and no register: %w", workValue, store.ErrCorrupt)
+		return nil, corrupt(workValue, nil, "there are operations and no register")
 	}
 	s, err := registry.Restore(*head, slices.Values(ops))
 	if err == nil {
 		err = registry.Check(s)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w: %w", workValue, store.ErrCorrupt, err)
+		return nil, corrupt(workValue, data, "%v", err)
 	}
 	return &s, nil
 }

@@ -30,10 +30,11 @@ const (
 	Budget                      // a budget or limit ended the run
 	Storage                     // the store failed: no space, read-only, I/O
 	Corrupt                     // stored data cannot be read, or was written by a newer version
+	InProgress                  // something has to end first, such as a stop; try again later
 )
 
 var names = [...]string{"internal", "invalid", "not_found", "busy", "not_ready", "not_running", "stale", "owned_elsewhere",
-	"overloaded", "outcome_unknown", "cancelled", "unauthenticated", "provider", "budget", "storage", "corrupt"}
+	"overloaded", "outcome_unknown", "cancelled", "unauthenticated", "provider", "budget", "storage", "corrupt", "in_progress"}
 
 // String returns the code's public name.
 func (c Code) String() string {

@@ -3,10 +3,14 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 )
@@ -147,7 +151,8 @@ func (h *Host) CancelAfterBoundary(ctx context.Context, sid id.Session, r id.Run
 	return failed("cancel", sid, h.tell(ctx, sid, machine.CancelAfterBoundary{Run: r}))
 }
 
-// ContainsSession reports whether a session is registered, live here or at rest.
+// ContainsSession reports whether a session is registered, live here or at rest. Of one that is live here it reads the published snapshot, and
+// takes no lock that a run holds; any other is looked up in the store each time, so that an error is never read as a no. A destroyed session is there.
 func (h *Host) ContainsSession(ctx context.Context, sid id.Session) (bool, error) {
 	st, err := h.State(ctx, sid)
 	if errors.Is(err, ErrNotFound) {
@@ -156,18 +161,41 @@ func (h *Host) ContainsSession(ctx context.Context, sid id.Session) (bool, error
 	return err == nil && !st.Lifecycle.Away, err
 }
 
-// SessionHasExecutor reports whether the session is live here with an executor attached. It takes no lock that a run holds.
-func (h *Host) SessionHasExecutor(sid id.Session) bool {
+// SessionHasExecutor reports whether somebody here could carry out a run of the session: an executor is attached, or the host has one of its own
+// that is attached when the session is woken. It reads as ContainsSession does.
+func (h *Host) SessionHasExecutor(ctx context.Context, sid id.Session) (bool, error) {
+	if st, ok := h.published(sid); ok {
+		return st.Attached(), nil
+	}
+	st, err := h.State(ctx, sid)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil || h.config.Executor == nil || st.Lifecycle.Away:
+		return false, err
+	}
+	switch st.Lifecycle.Phase {
+	case lifecycle.Idle, lifecycle.Running, lifecycle.Retired:
+		return true, nil
+	case lifecycle.Unregistered, lifecycle.Stopped, lifecycle.Destroyed:
+	}
+	return false, nil
+}
+
+// published returns what was committed last of a session that is live here.
+func (h *Host) published(sid id.Session) (machine.State, bool) {
 	s := h.resident(sid)
-	return s != nil && s.state().Attached()
+	if s == nil {
+		return machine.State{}, false
+	}
+	st := s.state()
+	return st, st.Version > 0
 }
 
 // State returns the committed state of a session: of a live one the published snapshot, else what is stored.
 func (h *Host) State(ctx context.Context, sid id.Session) (machine.State, error) {
-	if s := h.resident(sid); s != nil {
-		if st := s.state(); st.Version > 0 {
-			return st, nil
-		}
+	if st, ok := h.published(sid); ok {
+		return st, nil
 	}
 	st, err := h.reader().State(ctx, sid)
 	if errors.Is(err, store.ErrNotFound) {
@@ -176,27 +204,64 @@ func (h *Host) State(ctx context.Context, sid id.Session) (machine.State, error)
 	return st, failed("read", sid, err)
 }
 
-// InputState returns one input, live or ended.
+// InputState returns one input, live or ended, from its row: the session need not be live here, nor registered. ErrNoInput: there is none.
 func (h *Host) InputState(ctx context.Context, sid id.Session, in id.Input) (machine.InputChange, error) {
 	how, err := h.reader().Input(ctx, sid, in)
-	return how, failed("read an input of", sid, err)
+	return how, failed("read an input of", sid, noInput(err))
+}
+
+// InputByKey is InputState by the idempotency key. An ended input may have lost its key to a later one, a day after its end.
+func (h *Host) InputByKey(ctx context.Context, sid id.Session, key string) (machine.InputChange, error) {
+	how, err := h.reader().InputByKey(ctx, sid, key)
+	return how, failed("read an input of", sid, noInput(err))
+}
+
+func noInput(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("%w: %w", ErrNoInput, err)
+	}
+	return err
 }
 
 // ListActiveInputs returns the ids of the inputs that have not ended: those of the run, then those that wait, in the order they will
-// be taken.
+// be taken, and last those that ride along. The session need not be registered. Of a damaged one it returns those that can be read, with
+// ErrRepairBlocked.
 func (h *Host) ListActiveInputs(ctx context.Context, sid id.Session) ([]id.Input, error) {
-	st, err := h.State(ctx, sid)
-	if err != nil {
-		return nil, err
+	var live []inbox.Item
+	st, ok := h.published(sid)
+	if ok {
+		live = slices.Collect(st.Inbox.All())
+	}
+	var err error
+	if !ok {
+		live, err = h.reader().Live(ctx, sid)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrNotFound
 	}
 	var out []id.Input
-	for i := range st.Inbox.All() {
+	for _, i := range live {
 		out = append(out, i.ID)
 	}
-	return out, nil
+	return out, failed("read the inputs of", sid, err)
 }
 
-// LoadBoundaryReceipt returns the receipt of a run with that sequence. store.ErrNotFound: there is none.
+// Waiting is how many wait for one input to end.
+type Waiting struct {
+	Input id.Input
+	Count int
+}
+
+// Waiters lists who waits in this process for inputs of a session, by input id. It is for diagnosis: nothing is decided by who waits.
+func (h *Host) Waiters(sid id.Session) []Waiting {
+	if s := h.resident(sid); s != nil {
+		return s.waiters.counts()
+	}
+	return nil
+}
+
+// LoadBoundaryReceipt returns the receipt of a run with that sequence. The receipts of a run are numbered from 1 without a gap, in the order of its
+// boundaries, and are never changed. store.ErrNotFound: there is none.
 func (h *Host) LoadBoundaryReceipt(ctx context.Context, sid id.Session, of id.Run, sequence int) (machine.Receipt, error) {
 	r, err := h.reader().Receipt(ctx, sid, of, sequence)
 	return r, failed("read a receipt of", sid, err)

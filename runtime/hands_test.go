@@ -138,8 +138,8 @@ func TestR45_an_executor_may_call_the_host_from_inside(t *testing.T) {
 						w.ok(err)
 						_, err = p.WakeSession(ctx, r.Session)
 						w.ok(err)
-						if !p.SessionHasExecutor(r.Session) {
-							w.Error("no executor")
+						if has, err := p.SessionHasExecutor(ctx, r.Session); err != nil || !has {
+							w.Error("no executor", err)
 						}
 						w.is(p.RegisterSession(ctx, r.Session, runtime.Registration{Profile: &run.Profile{}}), runtime.ErrExists)
 						if got, err := p.EnsureSessionWithExecutor(ctx, r.Session, hands{}); err != nil || got != runtime.AlreadyAttached {

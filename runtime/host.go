@@ -29,6 +29,7 @@ type Config struct {
 
 	LeaseTTL   time.Duration // 10 s; renewed every 3/10 of it
 	Grace      time.Duration // 5 s: how long a cancelled executor may take to let go
+	Glance     time.Duration // 250 ms: how long Status and Probe may wait for the store
 	StorePause time.Duration // 100 ms: between attempts at a store that refuses
 	StoreGrace time.Duration // 15 s: how long the store may refuse what must not be dropped
 	Retries    int           // 3: attempts at a failed commit before its letters are answered
@@ -41,6 +42,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	set(&c.LeaseTTL, 10*time.Second)
 	set(&c.Grace, 5*time.Second)
+	set(&c.Glance, 250*time.Millisecond)
 	set(&c.StorePause, 100*time.Millisecond)
 	set(&c.StoreGrace, 15*time.Second)
 	set(&c.Retries, 3)
@@ -168,7 +170,7 @@ func (h *Host) wake(sid id.Session, sl *slot) (*session, error) {
 	asked := h.config.Now()
 	lease, err := h.acquire(sid, asked, sl.opening == creating)
 	if err != nil {
-		return nil, err
+		return nil, h.unrecovered(err)
 	}
 	d, err := driver.Open(h.ctx, h.config.Store, lease, &h.budget)
 	if st := d.State; err == nil && (st().Version == 0 && sl.opening != creating || st().Lifecycle.Away && sl.opening == existing) {
@@ -178,7 +180,7 @@ func (h *Host) wake(sid id.Session, sl *slot) (*session, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, h.config.Store.Release(h.ctx, lease))
+		return nil, errors.Join(h.unrecovered(err), h.config.Store.Release(h.ctx, lease))
 	}
 	s := &session{host: h, id: sid, slot: sl, driver: d, gone: make(chan struct{}), sending: map[id.Effect]bool{}}
 	s.lease.Store(&lease)
@@ -190,7 +192,7 @@ func (h *Host) wake(sid id.Session, sl *slot) (*session, error) {
 	}
 	if err := s.resume(h.ctx); err != nil {
 		s.discard(err)
-		return nil, err
+		return nil, h.unrecovered(err)
 	}
 	return s, nil
 }

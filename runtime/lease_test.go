@@ -84,7 +84,7 @@ func TestR02_a_renewal_that_was_lost_ends_the_session_at_once(t *testing.T) {
 		if m.ctx.Err() == nil {
 			w.Fatal("the activation goes on")
 		}
-		if p.SessionHasExecutor(sid) {
+		if p.state().Attached() {
 			w.Fatal("still live")
 		}
 		p.close()
@@ -225,7 +225,7 @@ func TestWaking_goes_on_when_its_caller_leaves(t *testing.T) {
 		w.is(<-woken, context.Canceled)
 		close(release)
 		synctest.Wait()
-		if !q.SessionHasExecutor(sid) {
+		if !q.state().Attached() {
 			w.Fatal("not live")
 		}
 		q.close()

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/meerkat-go/meerkat/id"
@@ -60,6 +62,18 @@ func (w *waiters) drop(in id.Input, ch chan ended) {
 		return
 	}
 	w.of[in] = kept
+}
+
+// counts lists how many wait for each input, by its id.
+func (w *waiters) counts() []Waiting {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []Waiting
+	for in, list := range w.of {
+		out = append(out, Waiting{in, len(list)})
+	}
+	slices.SortFunc(out, func(a, b Waiting) int { return strings.Compare(string(a.Input), string(b.Input)) })
+	return out
 }
 
 // fail tells everybody that this process will not learn how it ends.

@@ -177,7 +177,7 @@ func adviceFor(code fault.Code, what string) string {
 		return "Another rkat is working on this session. Wait until it is done, or end it and try again"
 	case fault.Busy:
 		return "Something is running or waiting in this session. Wait for it, or interrupt it"
-	case fault.Overloaded:
+	case fault.Overloaded, fault.InProgress:
 		return "Try again in a moment"
 	case fault.OutcomeUnknown:
 		return "It may have taken effect: look with 'rkat sessions show last' before you try again"
