@@ -214,6 +214,9 @@ func (s *Staged) past(ctx context.Context, o registry.ID) (registry.Status, erro
 type Told struct {
 	Events []event.Event // complete with their texts
 	Ended  map[id.Input]machine.InputChange
+
+	Operations []registry.Entry // of the background that ended, in that order
+	Waits      []machine.Waited // for them, that are over
 }
 
 // Commit writes the sequence as one batch and makes it current. With nothing to write it only takes over what belongs to this
@@ -256,6 +259,7 @@ func (s *Staged) accept(ctx context.Context) Told {
 	s.d.cache.add(rows(s.commits))
 	told := Told{Ended: finished(s.commits)}
 	for _, c := range s.commits {
+		told.Operations, told.Waits = append(told.Operations, c.Operations...), append(told.Waits, c.Waits...)
 		for _, f := range c.Facts {
 			told.Events = append(told.Events, complete(f, func(p transcript.Position) (transcript.Row, bool) { return s.d.row(ctx, p) }))
 		}

@@ -81,6 +81,8 @@ type Bindings struct {
 	// Delta shows text as it streams. It never blocks for a slow reader and is not durable. Kind is DeltaText, DeltaReasoning or
 	// DeltaRestart, which says that what was shown of this directive is void.
 	Delta func(d Delta)
+	// Handles lead to the rest of the session.
+	Handles
 }
 
 // Delta is a piece of a reply that is still streaming.

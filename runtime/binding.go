@@ -132,6 +132,6 @@ func (h *Host) SessionOf(runtime string) (id.Session, error) {
 }
 
 // bindings is the bundle of handles for one registration and, if it is not 0, one attachment.
-func (s *session) bindings(epoch id.Epoch, _ uint64) executor.Bindings {
-	return executor.Bindings{Session: s.id, Epoch: epoch}
+func (s *session) bindings(epoch id.Epoch, attachment uint64) executor.Bindings {
+	return executor.Bindings{Session: s.id, Epoch: epoch, Handles: s.handles(epoch, attachment)}
 }

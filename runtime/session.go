@@ -62,6 +62,7 @@ type session struct {
 	parting  *parting      // the unregistration that is under way
 
 	waiters waiters
+	watches watches
 
 	// The rest belongs to the drainer.
 	driver   *driver.Driver // nil once the session is lost
@@ -90,7 +91,7 @@ func (s *session) put(l *letter) error {
 	if s.ended != nil {
 		return s.ended
 	}
-	if _, submit := l.event.(machine.Submit); submit && len(s.mail) >= s.host.config.Mailbox {
+	if _, submit := bare(l.event).(machine.Submit); submit && len(s.mail) >= s.host.config.Mailbox {
 		return ErrOverloaded
 	}
 	s.mail = append(s.mail, l)
@@ -100,6 +101,15 @@ func (s *session) put(l *letter) error {
 		go s.drain()
 	}
 	return nil
+}
+
+// submits reports whether an event is an input, whatever it is told through.
+func submits(ev machine.Event) bool {
+	if h, ok := ev.(machine.Handled); ok {
+		ev = h.Event
+	}
+	_, ok := ev.(machine.Submit)
+	return ok
 }
 
 // ask gives the session a letter and waits for the answer. If ctx ends first the letter is not taken back.
@@ -248,10 +258,11 @@ func refused(err error) bool {
 
 // done tells what is durable now, answers the letters it came from, and makes the world follow it.
 func (s *session) done(mail []*letter, answers []answer, told driver.Told) {
-	st := s.driver.State()
+	was, st := s.state(), s.driver.State()
 	s.snapshot.Store(&st)
 	s.host.config.Feed.Publish(s.id, told.Events...)
 	s.waiters.resolve(told.Ended)
+	s.watches.note(was, st, told)
 	for n, l := range mail {
 		if l.after != nil {
 			l.after(answers[n].err)
@@ -362,6 +373,7 @@ func (s *session) end(why error) {
 	s.lease.Store(nil)
 	s.answerAll(rest, why)
 	s.waiters.fail(why)
+	s.watches.close(why)
 }
 
 func (s *session) reasonEnded() error {
