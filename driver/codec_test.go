@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,8 @@ import (
 	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/internal/golden"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/inbox"
+	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -25,14 +29,15 @@ import (
 
 // stored is everything a store holds of one session.
 type stored struct {
-	Version  uint64
-	Control  json.RawMessage
-	Values   map[string]json.RawMessage
-	Inputs   []storedRow
-	Effects  []storedRow
-	Messages []storedRow
-	Events   []storedRow
-	Receipts []storedRow
+	Version    uint64
+	Control    json.RawMessage
+	Values     map[string]json.RawMessage
+	Inputs     []storedRow
+	Effects    []storedRow
+	Operations []storedRow `json:",omitempty"`
+	Messages   []storedRow
+	Events     []storedRow
+	Receipts   []storedRow
 }
 
 // storedRow is a row with its columns.
@@ -40,7 +45,7 @@ type storedRow struct {
 	Key  string // id, position, cursor or sequence
 	More string `json:",omitempty"` // key, role, or run
 	Seq  id.Seq `json:",omitempty"`
-	Live bool   `json:",omitempty"` // or open
+	Live bool   `json:",omitempty"` // or open, or kept
 	Body json.RawMessage
 }
 
@@ -53,8 +58,17 @@ func (w *world) dump(runs []id.Run) stored {
 	for _, v := range l.Values {
 		out.Values[v.Name] = v.Data
 	}
-	for _, in := range []id.Input{"a", "s", "b", "c", "d"} {
+	names := []id.Input{"a", "s", "b", "c", "d"}
+	for _, in := range l.Inputs {
+		if !slices.Contains(names, in.ID) {
+			names = append(names, in.ID)
+		}
+	}
+	for _, in := range names {
 		i, err := w.memory.InputByID(w.Context(), sid, in)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
 		w.ok(err)
 		out.Inputs = append(out.Inputs, storedRow{string(i.ID), i.Key, i.Seq, i.Live, i.Body})
 	}
@@ -62,6 +76,9 @@ func (w *world) dump(runs []id.Run) stored {
 	w.ok(err)
 	for _, e := range effects {
 		out.Effects = append(out.Effects, storedRow{e.ID.String(), string(e.Run), 0, e.Open, e.Body})
+	}
+	for _, o := range l.Operations {
+		out.Operations = append(out.Operations, storedRow{o.ID, "", id.Seq(o.Seq), o.Kept, o.Body})
 	}
 	messages, err := w.memory.Messages(w.Context(), sid, 0, 0)
 	w.ok(err)
@@ -97,6 +114,9 @@ func (w *world) fill(s stored) {
 		_, err := fmt.Sscanf(r.Key, "%d.%d", &e.Version, &e.Ordinal)
 		w.ok(err)
 		b.Effects = append(b.Effects, store.EffectRow{ID: e, Open: r.Live, Kind: "run_tool", Run: id.Run(r.More), Body: r.Body})
+	}
+	for _, r := range s.Operations {
+		b.Operations = append(b.Operations, store.OperationRow{ID: r.Key, Kept: r.Live, Seq: uint64(r.Seq), Body: r.Body})
 	}
 	for _, r := range s.Messages {
 		m := store.MessageRow{Role: r.More, Body: r.Body}
@@ -148,20 +168,21 @@ func eventful(t testing.TB) (*world, []id.Run) {
 	return w, runs
 }
 
-// What was once stored is readable for ever. A file here is never changed: a new format gets a file of its own.
-// Scenario: S133
-func TestR29_every_format_that_was_ever_written_is_read(t *testing.T) {
-	t.Parallel()
-	const file = "testdata/formats/1.json"
-	if golden.Update() {
-		w, runs := eventful(t)
-		var buf bytes.Buffer
-		enc := json.NewEncoder(&buf)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "\t")
-		w.ok(enc.Encode(w.dump(runs)))
-		golden.Equal(t, file, buf.Bytes())
-	}
+// formats are all that was ever stored, by the file that holds it, the newest last. A file is never changed: a new format gets one of its own.
+var formats = []struct {
+	file  string
+	made  func(t testing.TB) (*world, []id.Run) // what is in it, as this program makes it
+	older func(*machine.State, *inbox.Item)     // takes out what came later
+}{
+	{"testdata/formats/1.json", eventful, func(s *machine.State, i *inbox.Item) {
+		s.Lifecycle.Epoch, i.Attempts, i.Said, i.Stamp = "", 0, false, nil
+	}},
+	{"testdata/formats/2.json", func(t testing.TB) (*world, []id.Run) { return regional(t), nil }, func(*machine.State, *inbox.Item) {}},
+}
+
+// read puts a file of formats into a store.
+func read(t *testing.T, file string) *world {
+	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -174,39 +195,89 @@ func TestR29_every_format_that_was_ever_written_is_read(t *testing.T) {
 	w := newWorld(t)
 	w.fill(s)
 	w.at = epoch.Add(time.Hour)
+	return w
+}
+
+// write makes a file of formats, unless it is there.
+func (w *world) write(file string, runs []id.Run) {
+	w.Helper()
+	if _, err := os.Stat(file); err == nil {
+		return
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "\t")
+	w.ok(enc.Encode(w.dump(runs)))
+	w.ok(os.WriteFile(file, buf.Bytes(), 0o644))
+}
+
+// What was once stored is readable for ever.
+// Scenario: S133
+func TestR29_every_format_that_was_ever_written_is_read(t *testing.T) {
+	t.Parallel()
+	for _, f := range formats {
+		made, runs := f.made(t)
+		if golden.Update() {
+			made.write(f.file, runs)
+		}
+		w := read(t, f.file)
+		got, err := w.reader().State(t.Context(), sid)
+		w.ok(err)
+		w.ok(machine.Check(got))
+		want := made.d.State()
+		for i := range want.Inbox.All() {
+			f.older(&want, &i)
+			want.Inbox = want.Inbox.Put(i)
+		}
+		same(t, shown(got), shown(want))
+		same(t, regions(t, got), regions(t, want))
+		reads := []func(*world) (any, error){
+			func(w *world) (any, error) { return w.reader().Transcript(t.Context(), sid, 1, 0) },
+			func(w *world) (any, error) { return w.reader().Events(t.Context(), sid, 0, 0) },
+			func(w *world) (any, error) { return w.reader().Effects(t.Context(), sid) },
+		}
+		for _, r := range runs {
+			reads = append(reads, func(w *world) (any, error) { return w.reader().Receipt(t.Context(), sid, r, 1) })
+		}
+		if len(runs) > 0 {
+			reads = append(reads, func(w *world) (any, error) {
+				x, err := w.reader().Input(t.Context(), sid, "a")
+				f.older(&want, &x.Item)
+				return x, err
+			})
+		}
+		if want.Work != nil {
+			for o := range want.Work.List() {
+				reads = append(reads, func(w *world) (any, error) { return w.reader().Operation(t.Context(), sid, o.ID) })
+			}
+		}
+		for _, r := range reads {
+			got, err := r(w)
+			w.ok(err)
+			want, err := r(made)
+			w.ok(err)
+			same(t, got, want)
+		}
+	}
+}
+
+func TestR29_a_session_of_an_old_format_goes_on(t *testing.T) {
+	t.Parallel()
+	w := read(t, formats[0].file)
 	w.d = w.open("later")
-	if err := machine.Check(w.d.State()); err != nil {
-		t.Fatal(err)
-	}
-	made, runs := eventful(t)
-	want := made.d.State()
-	want.Lifecycle.Epoch = "" // this format is older than epochs
-	for i := range want.Inbox.All() {
-		i.Attempts, i.Said, i.Stamp = 0, false, nil // and than attempts, stamps and what is said
-		want.Inbox = want.Inbox.Put(i)
-	}
-	same(t, shown(w.d.State()), shown(want))
-	for _, read := range []func(*world) (any, error){
-		func(w *world) (any, error) { return w.reader().Transcript(t.Context(), sid, 1, 0) },
-		func(w *world) (any, error) { return w.reader().Events(t.Context(), sid, 0, 0) },
-		func(w *world) (any, error) { return w.reader().Effects(t.Context(), sid) },
-		func(w *world) (any, error) {
-			x, err := w.reader().Input(t.Context(), sid, "a")
-			x.Item.Attempts, x.Item.Said, x.Item.Stamp = 0, false, nil
-			return x, err
-		},
-		func(w *world) (any, error) { return w.reader().Receipt(t.Context(), sid, runs[0], 1) },
-	} {
-		got, err := read(w)
-		w.ok(err)
-		want, err := read(made)
-		w.ok(err)
-		same(t, got, want)
-	}
-	// And the session goes on.
 	w.tell(settle(w.tool("x"), "first"), settle(w.tool("ro1"), "second"))
 	if st := w.d.State(); st.Phase() != "stopped" {
 		t.Fatalf("phase %s", st.Phase())
+	}
+	w = read(t, formats[1].file)
+	w.d = w.open("later")
+	w.at = w.at.Add(time.Hour)
+	w.tell(machine.Opened{}, machine.Tick{}, op(registry.Complete, "build"), submit("a", "hello"))
+	st := w.d.State()
+	_, live := st.Inbox.Find("a", "a")
+	if o, ok := st.Work.Get("build"); !ok || o.Status != registry.Completed || st.Peer.Requests.Len() != 0 || !live {
+		t.Fatalf("%+v; %d requests; the input is live: %t", o, st.Peer.Requests.Len(), live)
 	}
 }
 
@@ -222,6 +293,7 @@ func (w *world) each() map[string]error {
 	_, errs["effects"] = r.Effects(ctx, sid)
 	_, errs["input"] = r.Input(ctx, sid, "a")
 	_, errs["receipt"] = r.Receipt(ctx, sid, runs, 1)
+	_, errs["operation"] = r.Operation(ctx, sid, "o")
 	return errs
 }
 
@@ -237,6 +309,7 @@ func (w *world) runs() id.Run {
 func TestR29_records_of_a_later_format_and_damaged_ones_are_refused_with_words(t *testing.T) {
 	t.Parallel()
 	made, runs := eventful(t)
+	made.tell(asks("q", time.Hour), op(registry.Register, "o"))
 	whole := made.dump(runs)
 	later := func(b json.RawMessage) json.RawMessage {
 		return bytes.Replace(bytes.Clone(b), []byte(`"f":1`), []byte(`"f":2`), 1)
@@ -247,13 +320,23 @@ func TestR29_records_of_a_later_format_and_damaged_ones_are_refused_with_words(t
 	}{
 		"session": {func(s *stored, f func(json.RawMessage) json.RawMessage) { s.Control = f(s.Control) }, "state open"},
 		"profile": {func(s *stored, f func(json.RawMessage) json.RawMessage) {
-			s.Values = map[string]json.RawMessage{"profile": f(s.Values["profile"])}
+			s.Values = maps.Clone(s.Values)
+			s.Values["profile"] = f(s.Values["profile"])
 		}, "state open"},
-		"input":   {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Inputs, f) }, "state open input"},
-		"effect":  {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Effects, f) }, "state open effects"},
-		"message": {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Messages, f) }, "transcript events"},
-		"event":   {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Events, f) }, "events"},
-		"receipt": {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Receipts, f) }, "receipt"},
+		"peer": {func(s *stored, f func(json.RawMessage) json.RawMessage) {
+			s.Values = maps.Clone(s.Values)
+			s.Values["peer"] = f(s.Values["peer"])
+		}, "state open"},
+		"work": {func(s *stored, f func(json.RawMessage) json.RawMessage) {
+			s.Values = maps.Clone(s.Values)
+			s.Values["work"] = f(s.Values["work"])
+		}, "state open"},
+		"operation": {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Operations, f) }, "state open operation"},
+		"input":     {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Inputs, f) }, "state open input"},
+		"effect":    {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Effects, f) }, "state open effects"},
+		"message":   {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Messages, f) }, "transcript events"},
+		"event":     {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Events, f) }, "events"},
+		"receipt":   {func(s *stored, f func(json.RawMessage) json.RawMessage) { all(s.Receipts, f) }, "receipt"},
 	}
 	damage := map[string]struct {
 		f    func(json.RawMessage) json.RawMessage
@@ -273,7 +356,8 @@ func TestR29_records_of_a_later_format_and_damaged_ones_are_refused_with_words(t
 			t.Run(kind+" "+what, func(t *testing.T) {
 				t.Parallel()
 				s := whole
-				s.Inputs, s.Effects, s.Messages, s.Events, s.Receipts = clone(s.Inputs), clone(s.Effects), clone(s.Messages), clone(s.Events), clone(s.Receipts)
+				s.Inputs, s.Effects, s.Operations = clone(s.Inputs), clone(s.Effects), clone(s.Operations)
+				s.Messages, s.Events, s.Receipts = clone(s.Messages), clone(s.Events), clone(s.Receipts)
 				k.change(&s, d.f)
 				w := newWorld(t)
 				w.told = made.told
@@ -308,7 +392,9 @@ func anything(t *rapid.T, s machine.State, n int) machine.Event {
 	for _, d := range s.Open.All() {
 		open = append(open, d)
 	}
-	switch k := rapid.IntRange(0, 13).Draw(t, "kind"); {
+	switch k := rapid.IntRange(0, 18).Draw(t, "kind"); {
+	case k > 13:
+		return anywhere(t, s)
 	case k < 6 && len(open) > 0:
 		d := rapid.SampledFrom(open).Draw(t, "directive")
 		switch {
@@ -362,7 +448,7 @@ func TestR22_the_stored_form_is_canonical_and_a_loaded_state_decides_as_the_orig
 			staged := w.d.Stage()
 			w.at = w.at.Add(time.Second)
 			for range rapid.IntRange(1, 3).Draw(rt, "group") {
-				var refusal *machine.Refusal
+				var refusal *machine.Refusal // also that of a region
 				_, err := staged.Step(t.Context(), w.at, anything(rt, staged.State(), n), false)
 				if err != nil && !errors.As(err, &refusal) {
 					rt.Fatal(err)
@@ -377,15 +463,23 @@ func TestR22_the_stored_form_is_canonical_and_a_loaded_state_decides_as_the_orig
 				rt.Fatal(err)
 			}
 			same(t, shown(loaded), shown(original))
+			same(t, regions(t, used(loaded)), regions(t, used(original)))
 			if again := driver.Encode(loaded, w.d.Lease().Term); !bytes.Equal(again, driver.Encode(original, w.d.Lease().Term)) {
 				rt.Fatalf("stored again it is\n%s", again)
 			}
 			loaded.Transient = original.Transient
+			if loaded.Servers != nil {
+				servers := *loaded.Servers
+				servers.Transient = original.Servers.Transient
+				loaded.Servers = &servers
+			}
 			ev := anything(rt, original, n)
 			c1, err1 := machine.Step(original, w.at, ev)
 			c2, err2 := machine.Step(loaded, w.at, ev)
 			same(t, fmt.Sprint(err2), fmt.Sprint(err1))
 			same(t, shown(c2.Next), shown(c1.Next))
+			same(t, regions(t, used(c2.Next)), regions(t, used(c1.Next)))
+			same(t, c2.Regions, c1.Regions)
 			c1.Next, c2.Next = machine.State{}, machine.State{}
 			same(t, fmt.Sprintf("%+v", c2.Rows), fmt.Sprintf("%+v", c1.Rows))
 			same(t, c2.Facts, c1.Facts)
