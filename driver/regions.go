@@ -10,12 +10,14 @@ import (
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/machine/toolserver"
+	"github.com/meerkat-go/meerkat/machine/toolset"
 	"github.com/meerkat-go/meerkat/store"
 )
 
 // The names of the values that hold regions. They are stored.
 const (
 	serversValue = "toolservers"
+	toolsetValue = "toolset"
 	modelValue   = "model"
 	peerValue    = "peer"
 	workValue    = "work"
@@ -46,6 +48,11 @@ func encodeRegions(b *store.Batch, before machine.Regions, c machine.Commit) err
 			durable = &r.Servers.Durable
 		}
 		if err := encodeRegion(b, serversValue, durable); err != nil {
+			return err
+		}
+	}
+	if c.Regions&machine.ToolsetRegion != 0 {
+		if err := encodeRegion(b, toolsetValue, r.Toolset); err != nil {
 			return err
 		}
 	}
@@ -132,6 +139,8 @@ func decodeValue(st *machine.State, v store.Value) (work *registry.Head, err err
 			st.Servers = &toolserver.State{Durable: *durable}
 		}
 		return nil, err
+	case toolsetValue:
+		st.Toolset, err = decodeRegion(v, toolset.Check)
 	case modelValue:
 		st.Model, err = decodeRegion(v, model.Check)
 	case peerValue:

@@ -183,15 +183,20 @@ type (
 		Kind string          `json:"kind"`
 		Body json.RawMessage `json:"body,omitempty"`
 	}
-	// ToolConfigChanged: a server that brings tools was added, removed or reloaded, or has come so far.
+	// ToolConfigChanged: a server that brings tools was added, removed or reloaded, or has come so far; or what a model is offered, or can ask
+	// for, has changed.
 	ToolConfigChanged struct {
 		Operation string `json:"operation"` // add, remove, reload
 		Target    string `json:"target"`    // the server
-		Phase     string `json:"phase"`     // pending, applied, draining, failed, forced
+		Phase     string `json:"phase"`     // pending, applied, draining, failed, forced; of the other domains what it is about
 		Persisted bool   `json:"persisted"` // it has come to its end
 		Turn      int    `json:"applied_at_turn,omitempty"`
 		Cause     string `json:"cause,omitempty"` // failed: a stable text
-		Error     string `json:"error,omitempty"` // failed: for people
+		Error     string `json:"error,omitempty"` // failed, warning_failed_closed: for people
+
+		Domain   string         `json:"domain,omitempty"`                 // ToolScope, DeferredCatalog; empty: a server
+		Applied  *ToolsApplied  `json:"boundary_applied,omitempty"`       // ToolScope, unless it failed
+		Deferred *ToolsDeferred `json:"deferred_catalog_delta,omitempty"` // DeferredCatalog
 	}
 	// BackgroundJobCompleted: work that went on beside the conversation has ended.
 	BackgroundJobCompleted struct {

@@ -80,7 +80,7 @@ func (b *step) fits(ev Submit) error {
 	case !ev.Continue && ev.Input.Kind() == input.KindPrompt && len(ev.Input.Entries()) == 0:
 		return b.refuse("submit", GuardContent)
 	}
-	return nil
+	return b.mayRestrict(ev.Input.Options().Overlay)
 }
 
 // admit puts an input on record, in the place its policy gives it, and goes on with what it leads to.

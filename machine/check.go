@@ -12,6 +12,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/machine/toolserver"
+	"github.com/meerkat-go/meerkat/machine/toolset"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 )
@@ -28,6 +29,7 @@ func Check(s State) error {
 	f.inbox(s)
 	f.regions(s)
 	f.waiting(s)
+	f.sees(s)
 	return errors.Join(f...)
 }
 
@@ -36,7 +38,7 @@ type findings []error
 // regions: each keeps its own rules, and a session that is over has nothing of them.
 func (f *findings) regions(s State) {
 	r := s.Regions
-	*f = append(*f, toolserver.Check(get(r.Servers)), model.Check(get(r.Model)), peer.Check(get(r.Peer)), registry.Check(get(r.Work)), get(r.Said).Check(),
+	*f = append(*f, toolserver.Check(get(r.Servers)), toolset.Check(get(r.Toolset)), model.Check(get(r.Model)), peer.Check(get(r.Peer)), registry.Check(get(r.Work)), get(r.Said).Check(),
 		peer.CheckLink(get(r.Peer), s.Transient.Link))
 	f.want(s.Lifecycle.Phase != lifecycle.Destroyed || r == Regions{}, "R55", "a destroyed session has regions left")
 }

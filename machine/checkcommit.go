@@ -24,6 +24,7 @@ func CheckCommit(prev State, c Commit) error {
 	f.told(prev, c)
 	f.ends(prev, c)
 	f.changes(prev, c)
+	f.offers(prev, c)
 	return errors.Join(f...)
 }
 
@@ -48,13 +49,17 @@ func (f *findings) version(prev State, c Commit) {
 
 // changedRegions compares what is durable of the regions.
 func changedRegions(a, b Regions) (out Region) {
-	for bit, changed := range map[Region]bool{
-		ServersRegion: get(a.Servers).Durable != get(b.Servers).Durable, ModelRegion: get(a.Model) != get(b.Model),
-		PeerRegion: get(a.Peer) != get(b.Peer), WorkRegion: get(a.Work) != get(b.Work), SaidRegion: get(a.Said) != get(b.Said)} {
-		if changed {
+	note := func(bit Region, same bool) {
+		if !same {
 			out |= bit
 		}
 	}
+	note(ServersRegion, get(a.Servers).Durable == get(b.Servers).Durable)
+	note(ToolsetRegion, get(a.Toolset) == get(b.Toolset))
+	note(ModelRegion, get(a.Model) == get(b.Model))
+	note(PeerRegion, get(a.Peer) == get(b.Peer))
+	note(WorkRegion, get(a.Work) == get(b.Work))
+	note(SaidRegion, get(a.Said) == get(b.Said))
 	return out
 }
 

@@ -46,6 +46,9 @@ func (f *findings) changes(prev State, c Commit) {
 	for _, e := range c.Facts {
 		switch e := e.Payload.(type) {
 		case event.ToolConfigChanged:
+			if e.Domain != "" {
+				continue
+			}
 			of[e.Target] = append(of[e.Target], e.Phase)
 		case event.PeerRequestTimedOut:
 			lapsed = append(lapsed, e.Interaction)

@@ -5,9 +5,11 @@ import (
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/model"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -30,7 +32,7 @@ func (b *step) opened(ev Opened) error {
 	if l.Away || l.Phase == lifecycle.Unregistered || l.Phase == lifecycle.Destroyed {
 		return nil
 	}
-	b.s.Transient.Attachment = ev.Attachment
+	b.s.Transient.Attachment, b.s.Transient.Catalogue = ev.Attachment, ev.Catalogue
 	if err := b.reopened(); err != nil {
 		return err
 	}
@@ -83,6 +85,11 @@ func (b *step) register(ev Register) error {
 	}
 	if ev.System != "" {
 		b.add(transcript.System{Text: ev.System})
+	}
+	if ev.Model != (identity.Target{}) {
+		if err := b.identity(model.Event{Kind: model.Hydrate, Target: ev.Model, Status: ev.Status}); err != nil {
+			return err
+		}
 	}
 	b.tell(told, transcript.Position{})
 	return nil
@@ -140,13 +147,13 @@ func (b *step) attach(ev Attach) error {
 			return err
 		}
 	}
-	b.s.Transient.Attachment = ev.Attachment
+	b.s.Transient.Attachment, b.s.Transient.Catalogue = ev.Attachment, ev.Catalogue
 	return b.revived(was)
 }
 
 func (b *step) detach(ev Detach) {
 	if b.s.Transient.Attachment.ID == ev.ID {
-		b.s.Transient.Attachment = Attachment{}
+		b.s.Transient.Attachment, b.s.Transient.Catalogue = Attachment{}, nil
 	}
 }
 
@@ -207,9 +214,6 @@ func (b *step) retire() error {
 		return nil
 	}
 	b.signal(run.RuntimeRetired)
-	if err := b.sessionOver(); err != nil {
-		return err
-	}
 	if b.s.Lifecycle.Phase == lifecycle.Retired {
 		if err := b.settleRetired(); err != nil {
 			return err
@@ -222,6 +226,9 @@ func (b *step) retire() error {
 
 // settleRetired goes on with what waits in a retired session, or gives it up if nobody could carry it out.
 func (b *step) settleRetired() error {
+	if err := b.sessionOver(); err != nil {
+		return err
+	}
 	if !b.s.Attached() && !b.s.Transient.Draining {
 		return b.abandonAll(CauseRetired, "")
 	}
@@ -308,6 +315,9 @@ func (b *step) destroy() error {
 		return err
 	}
 	if err := b.lifecycle(end); err != nil {
+		return err
+	}
+	if err := b.endRouting(model.SessionEnded); err != nil {
 		return err
 	}
 	b.signal(run.RuntimeDestroyed)

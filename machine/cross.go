@@ -9,6 +9,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/machine/toolserver"
+	"github.com/meerkat-go/meerkat/machine/toolset"
 	"github.com/meerkat-go/meerkat/run"
 )
 
@@ -146,17 +147,31 @@ func (b *step) mayTell(ev Event) error {
 		case letsGo(ev):
 			may = append(known, lifecycle.Destroyed)
 		}
+	case Toolset:
+		may = lasting
+	case Offered:
+		may = known
 	case Identity:
-		if may = working; ev.Kind == model.Hydrate || ev.Kind == model.Abort {
+		may = working
+		switch ev.Kind {
+		case model.Hydrate:
 			may = lasting
+		case model.Abort:
+			may = append(known, lifecycle.Destroyed)
+		case model.StickyFallback:
+			may = []lifecycle.Phase{lifecycle.Running}
+		case model.Begin, model.Commit:
 		}
 	case Routing:
 		may = working
 		switch ev.Kind {
 		case model.SetBaseline:
 			may = known
-		case model.CompleteImage, model.RestoreImage, model.CancelRouting:
+		case model.CancelRouting:
+			may = append(known, lifecycle.Destroyed)
+		case model.AdmitRun:
 			may = lasting
+		default:
 		}
 	case Peers:
 		if ev.Kind == peer.AttachSession || ev.Kind == peer.AttachMob {
@@ -244,6 +259,10 @@ func Name(ev Event) string {
 		return "tick"
 	case Servers:
 		return "servers/" + ev.Kind.String()
+	case Toolset:
+		return "toolset/" + toolset.Table.Events[ev.Kind]
+	case Offered:
+		return "offered"
 	case Identity:
 		return "identity/" + model.IdentityTable.Events[ev.Kind]
 	case Routing:

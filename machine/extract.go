@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -33,7 +34,7 @@ func (b *step) answered(d run.Directive, reply transcript.Assistant) error {
 	}
 	b.tellEnd(StatusCompleted)
 	b.round = -1
-	return b.extract(nil)
+	return b.extract(d.Model, nil)
 }
 
 // tries is how often an output may be asked for.
@@ -48,13 +49,13 @@ func (b *step) tries() int {
 	}
 }
 
-// extract asks for the output, unless a budget is used up. Misfit is the try before, if there was one.
-func (b *step) extract(misfit *run.Misfit) error {
+// extract asks for the output, unless a budget is used up: whoever gave the answer. Misfit is the try before, if there was one.
+func (b *step) extract(whom *identity.Identity, misfit *run.Misfit) error {
 	if gone := b.spent(); gone != nil {
 		return b.exhausted(gone, misfit)
 	}
 	b.ask(run.Directive{ID: b.effect(), Kind: run.Extract, Class: run.ReadOnly, Attempt: 1, Run: b.s.Turn.Run, Round: b.s.Turn.Round,
-		Upto: b.s.Message + 1, MaxOutput: b.allowance(), Misfit: misfit})
+		Upto: b.s.Message + 1, MaxOutput: b.allowance(), Misfit: misfit, Model: whom})
 	return nil
 }
 
@@ -76,7 +77,7 @@ func (b *step) extracted(d run.Directive, r run.Extracted) error {
 		b.tell(event.ExtractionSucceeded{Output: r.Output}, transcript.Position{})
 		return b.closeRun(StatusCompleted)
 	case b.s.Turn.Phase == turn.Extracting:
-		return b.extract(&run.Misfit{Text: r.Text, Error: r.Error})
+		return b.extract(d.Model, &run.Misfit{Text: r.Text, Error: r.Error})
 	case cancelled:
 		return b.withoutOutput(turn.CauseCancelled, "a cancel was asked for", &run.Misfit{Text: r.Text})
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
+	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
@@ -24,6 +25,9 @@ func (w *world) replyWithCalls(e id.Effect, classes []string) run.ModelReplied {
 	r := run.ModelReplied{ID: e, Reply: transcript.Assistant{Stop: transcript.StopToolUse, Usage: &transcript.Usage{Input: 3, Output: 2}}}
 	for n, class := range classes {
 		i := intent(fmt.Sprintf("%s-%d:%s", e, n, class))
+		if t := w.s.Toolset; t != nil && t.Round.Visible != nil { // else any name will do
+			i.Call.Name = []string{"tool_a", "tool_b", "tool_x"}[n%3]
+		}
 		r.Calls, r.Reply.Blocks = append(r.Calls, i), append(r.Reply.Blocks, i.Call)
 	}
 	return r
@@ -38,6 +42,9 @@ func (w *world) event(choose chooser) machine.Event {
 	}
 	if choose(6, "regional") == 0 {
 		return w.regional(choose)
+	}
+	if choose(5, "sight") == 0 {
+		return w.sight(choose)
 	}
 	switch choose(16, "event") {
 	case 0:
@@ -139,6 +146,10 @@ func (w *world) submit(choose chooser) machine.Event {
 			"mode": []string{"", "queue", "steer"}[choose(3, "mode")], "intent": []string{"hush", "sum"}[choose(2, "intent")], "reason": "because"})
 	}
 	ev.Caller, ev.RequireIdle, ev.WithoutWake = choose(12, "caller") == 0, choose(6, "idle") == 0, choose(8, "quiet") == 0
+	if body, ok := ev.Input.Body.(given.Prompt); ok && choose(8, "overlay") == 0 {
+		body.Run.Overlay = words{[]string{"allow", "block"}[choose(2, "sort")]: []string{"tool_a", "", "nowhere", "view_image"}[choose(4, "tools")]}.overlay()
+		ev.Input.Body = body
+	}
 	if choose(3, "scope") == 0 {
 		ev.Input.Supersession = "s"
 	}
@@ -275,7 +286,7 @@ func TestR25_what_was_committed_may_be_told_again(t *testing.T) {
 				ev = w.known(again)
 			case machine.Register, machine.Attach, machine.ExecutorLost, machine.Opened, machine.Serve, machine.Published, machine.Tick:
 				continue // told by what is at hand, not by mail: a second is a second one
-			case machine.Servers, machine.Work:
+			case machine.Servers, machine.Work, machine.Toolset:
 				continue // a second wish, a second call, a second time that it got on
 			}
 			c, refusal, breach := w.tell(ev)

@@ -8,12 +8,14 @@ import (
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/machine/toolserver"
+	"github.com/meerkat-go/meerkat/machine/toolset"
 )
 
 // Regions are the parts of a session that many never use and that change rarely. Each is nil until it is used, and what a pointer leads to is never
 // changed: a session that uses none pays nothing for them, and a commit writes those it says have changed.
 type Regions struct {
 	Servers *toolserver.State // its Transient part is never written
+	Toolset *toolset.State
 	Model   *model.State
 	Peer    *peer.State
 	Work    *registry.State
@@ -30,16 +32,13 @@ const (
 	PeerRegion
 	WorkRegion
 	SaidRegion
+	ToolsetRegion
 )
 
 // Events of the regions, as they are told from outside.
 type (
 	// Servers is about tool servers.
 	Servers struct{ toolserver.Event }
-	// Identity is about the model a session talks to. Facts of other regions are filled in.
-	Identity struct{ model.Event }
-	// Routing is about switches to other models.
-	Routing struct{ model.RoutingEvent }
 	// Peers is about who the session knows.
 	Peers struct{ peer.Event }
 	// Supervised is about who commands the session.
@@ -57,8 +56,6 @@ type (
 )
 
 func (Servers) machineEvent()    {}
-func (Identity) machineEvent()   {}
-func (Routing) machineEvent()    {}
 func (Peers) machineEvent()      {}
 func (Supervised) machineEvent() {}
 func (Asked) machineEvent()      {}
@@ -96,6 +93,11 @@ func (b *step) region(ev Event) error {
 	switch ev := ev.(type) {
 	case Servers:
 		return b.servers(ev.Event)
+	case Toolset:
+		return b.tools(ev.Event)
+	case Offered:
+		b.s.Transient.Catalogue = ev.Catalogue
+		return nil
 	case Identity:
 		return b.identity(ev.Event)
 	case Routing:
@@ -146,14 +148,6 @@ func (b *step) putServers(was, next toolserver.State) {
 		b.dirty = true
 	}
 	b.tellServers(was, next)
-}
-
-func (b *step) routing(e model.RoutingEvent) error {
-	next, err := model.RoutingTable.Step(get(b.s.Model), e)
-	if err == nil {
-		put(b, &b.s.Model, ModelRegion, next)
-	}
-	return err
 }
 
 // work steps the background operations. A wait that is over is answered in the same step, so none is found satisfied at rest.
@@ -237,10 +231,8 @@ func (b *step) streamed(s peer.State, l peer.Link, e peer.StreamEvent) (peer.Sta
 
 // sessionOver tells the regions that the session takes no more work: it retires or is stopped.
 func (b *step) sessionOver() error {
-	if b.s.Model != nil {
-		if err := b.routing(model.RoutingEvent{Kind: model.CancelRouting, Cause: model.SessionEnded}); err != nil {
-			return err
-		}
+	if err := b.endRouting(model.SessionEnded); err != nil {
+		return err
 	}
 	if b.s.Lifecycle.Phase != lifecycle.Stopped {
 		return nil

@@ -96,7 +96,7 @@ func (b *step) modelReplied(d run.Directive, r run.ModelReplied) error {
 // openCalls commits the intents of a reply: each call's class is frozen and the place of its result reserved. Calls of a reply that used a
 // budget up are not run.
 func (b *step) openCalls(reply run.Directive, at transcript.Position, calls []run.Intent) error {
-	calls, spared := b.spare(calls)
+	calls, spared := b.spare(b.gate(calls))
 	if err := b.turn(turn.Event{Kind: turn.ReturnedCalls, Run: reply.Run, N: len(calls), Spared: spared}); err != nil {
 		return err
 	}

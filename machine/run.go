@@ -11,6 +11,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/model"
 	"github.com/meerkat-go/meerkat/machine/operation"
+	"github.com/meerkat-go/meerkat/machine/toolset"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -87,30 +88,38 @@ func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller
 	if err := b.turn(start); err != nil {
 		return err
 	}
-	if b.s.Model != nil && !batch.ContextOnly {
-		if err := b.routing(model.RoutingEvent{Kind: model.AdmitRun}); err != nil {
-			return err
-		}
-	}
 	b.s.Reply, b.round = 0, -1
 	inputs, err := b.stage(r, batch)
 	if err != nil {
 		return err
 	}
+	if b.s.Model != nil && !batch.ContextOnly {
+		if err := b.routing(model.RoutingEvent{Kind: model.AdmitRun}); err != nil {
+			return err
+		}
+	}
+	asked, err := batch.Options()
+	if err != nil {
+		return err
+	}
+	forbidden := b.restrict(r, asked.Overlay)
 	spent := b.spent()
 	switch {
 	case len(batch.Items) == 1 && batch.Items[0].Unstamped():
 		return b.failRun(turn.CauseRuntimeApply, "what was decided about the input when it was admitted is damaged")
 	case batch.ContextOnly:
 		return b.contextOnly(r)
+	case forbidden != nil:
+		return b.failRun(turn.CauseRuntimeApply, "the run cannot have the tools it asks for: "+toolset.Because(forbidden))
 	case spent != nil && !caller:
 		return b.exhausted(spent, nil)
 	case grain == run.Whole:
 		if err := b.crossServers(); err != nil {
 			return err
 		}
+		b.crossTools()
 		b.ask(run.Directive{ID: b.effect(), Kind: run.ApplyRun, Class: class, Attempt: 1, Run: r, Upto: b.s.Message + 1, Inputs: inputs,
-			Caller: caller})
+			Caller: caller, Model: b.callee()})
 		return nil
 	}
 	if err := b.turn(turn.Event{Kind: turn.PrimitiveApplied, Run: r}); err != nil {
@@ -188,12 +197,13 @@ func (b *step) callModel() error {
 	if err := b.crossServers(); err != nil {
 		return err
 	}
+	b.crossTools()
 	if err := b.announce(); err != nil {
 		return err
 	}
 	b.s.Held, b.s.Told = nil, 0
 	b.ask(run.Directive{ID: b.effect(), Kind: run.CallModel, Class: run.ReadOnly, Attempt: 1, Run: b.s.Turn.Run,
-		Round: b.s.Turn.Round, Upto: b.s.Message + 1, MaxOutput: b.allowance()})
+		Round: b.s.Turn.Round, Upto: b.s.Message + 1, MaxOutput: b.allowance(), Model: b.callee()})
 	b.tell(event.TurnStarted{Number: b.s.Turn.Round}, transcript.Position{})
 	return nil
 }
@@ -307,10 +317,11 @@ func (b *step) closeRun(status string) error {
 			return err
 		}
 	}
-	if b.s.Model != nil {
-		if err := b.routing(model.RoutingEvent{Kind: model.CancelRouting, Cause: model.RunEnded}); err != nil {
-			return err
-		}
+	if err := b.endRouting(model.RunEnded); err != nil {
+		return err
+	}
+	if err := b.unrestrict(); err != nil {
+		return err
 	}
 	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Close, Run: t.Run}); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	given "github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/internal/golden"
 	"github.com/meerkat-go/meerkat/machine"
@@ -187,6 +188,9 @@ func (p *player) parse(line string) (machine.Event, error) {
 	case "register":
 		ev := machine.Register{System: w["system"]}
 		ev.Profile = w.profile()
+		if w.has("is") {
+			ev.Model, ev.Status = target(words{"model": w["is"]}), identity.Resolved
+		}
 		return ev, nil
 	case "bind":
 		return machine.Bind{Placement: machine.Placement{Runtime: w["runtime"], Fence: uint64(w.number("fence"))}}, nil
@@ -195,9 +199,9 @@ func (p *player) parse(line string) (machine.Event, error) {
 		if w.has("whole") {
 			a.Grain, a.Class = run.Whole, classOf(w["whole"])
 		}
-		return machine.Attach{Attachment: a}, nil
+		return machine.Attach{Attachment: a, Catalogue: catalogue(w["tools"])}, nil
 	case "opened":
-		ev := machine.Opened{Reason: w["reason"]}
+		ev := machine.Opened{Reason: w["reason"], Catalogue: catalogue(w["tools"])}
 		if w.has("attach") {
 			ev.Attachment = machine.Attachment{ID: 2}
 		}
@@ -221,6 +225,10 @@ func (p *player) parse(line string) (machine.Event, error) {
 		ev := prompt(id.Input(w["id"]), w["text"], lane)
 		if w.has("kind") {
 			ev.Input = p.given(w)
+		}
+		if body, ok := ev.Input.Body.(given.Prompt); ok {
+			body.Run.Overlay = w.overlay()
+			ev.Input.Body = body
 		}
 		if w.has("ephemeral") {
 			ev.Input.Durability = given.Ephemeral
@@ -246,6 +254,9 @@ func (p *player) parse(line string) (machine.Event, error) {
 		return machine.Unbind{Placement: machine.Placement{Runtime: w["runtime"], Fence: uint64(w.number("fence"))}}, nil
 	}
 	if ev, err := p.regional(command, w); ev != nil || err != nil {
+		return ev, err
+	}
+	if ev, err := p.sighted(command, w); ev != nil || err != nil {
 		return ev, err
 	}
 	if ev, ok := plain[command]; ok {
@@ -489,6 +500,7 @@ func (p *player) trace(prev machine.State, c machine.Commit, refusal error) []st
 		say("event    %d %s/%d %s%s %s", e.Cursor, p.named(e.Run), e.Round, e.Payload.Type(), at, encode(e.Payload))
 	}
 	out = append(out, regionLines(prev, c)...)
+	out = append(out, sightLines(prev, c)...)
 	if was, is := prev.Lifecycle, c.Next.Lifecycle; was.Epoch != is.Epoch {
 		p.epochs++
 		say("epoch    %d", p.epochs)
@@ -568,6 +580,9 @@ func directive(d run.Directive, now time.Time) string {
 		}
 	case run.Deliver:
 		line += fmt.Sprintf(" %s to %s/%d", d.Signal.Kind, d.Signal.Runtime, d.Signal.Fence)
+	}
+	if d.Model != nil {
+		line += " by " + d.Model.Model
 	}
 	return line
 }

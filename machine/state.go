@@ -6,6 +6,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
@@ -14,6 +15,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine/pmap"
 	"github.com/meerkat-go/meerkat/machine/turn"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -55,6 +57,7 @@ type Control struct {
 // Transient is what a crash loses: it belongs to one process and is never written.
 type Transient struct {
 	Attachment Attachment
+	Catalogue  *scope.Catalogue // of the tools there are; nil: nobody knows
 	Placement  Placement
 	Draining   bool // it is being unregistered
 	Link       peer.Link
@@ -153,11 +156,12 @@ type Verdict struct {
 	Duplicate bool
 	Consumed  bool // it wanted nothing but to be told
 
-	Bound     bool          // Bind: the place is new
-	Abandoned int           // inputs that were given up
-	Pending   int           // inputs that are still to be carried out
-	Boundary  *run.Boundary // BoundaryReached
-	Spawned   bool          // Comms: somebody has to begin listening
+	Bound     bool             // Bind: the place is new
+	Abandoned int              // inputs that were given up
+	Pending   int              // inputs that are still to be carried out
+	Boundary  *run.Boundary    // BoundaryReached
+	Identity  *identity.Report // Identity: what came of a change; nil while it is being made ready
+	Spawned   bool             // Comms: somebody has to begin listening
 
 	Waited  *Waited          // Work, RequestWaitAll: all had ended already
 	Request *peer.Request    // Asked, Answered and TimedOut: what was open

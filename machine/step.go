@@ -26,6 +26,9 @@ func Step(s State, at time.Time, ev Event) (Commit, error) {
 	if err := b.endStreams(); err != nil {
 		return Commit{}, err
 	}
+	if b.c.Regions != 0 { // one may be what it was, after all
+		b.c.Regions = changedRegions(s.Regions, b.s.Regions)
+	}
 	if b.dirty {
 		b.s.Version, b.s.Updated = b.version, b.at
 	}
@@ -61,7 +64,7 @@ func (b *step) decide(ev Event) error {
 		return b.published(ev)
 	case Tick:
 		return b.tick()
-	case Servers, Identity, Routing, Peers, Supervised, Asked, Comms, Linked, Streamed, Work:
+	case Servers, Toolset, Offered, Identity, Routing, Peers, Supervised, Asked, Comms, Linked, Streamed, Work:
 		return b.region(ev)
 	}
 	return b.live(ev)

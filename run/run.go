@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -62,6 +63,7 @@ type Directive struct {
 	Misfit    *Misfit             `json:"misfit,omitempty"`     // Extract: the try before this one; nil: this is the first. Never changed in place
 	Inputs    []id.Input          `json:"inputs,omitempty"`     // ApplyRun: what the run is made of, in order
 	Caller    bool                `json:"caller,omitempty"`     // ApplyRun: whoever asked for the run carries it out, not an executor
+	Model     *identity.Identity  `json:"model,omitempty"`      // not RunTool: what answers. Nil: the profile's model. Only named: by whoever has it. Never changed in place
 	Signal    Signal              `json:"signal,omitzero"`      // Deliver
 	Held      Hold                `json:"held,omitempty"`       // RunTool: what it waits for; while it does it has not run, and no executor is given it
 	Decision  *Decision           `json:"decision,omitempty"`   // RunTool: nil: nobody was asked, or nobody has answered. Never changed in place

@@ -3,6 +3,7 @@ package toolset
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/scope"
@@ -37,7 +38,16 @@ func Step(s State, e Event) (State, error) {
 func Boundary(s State, c *scope.Catalogue) State {
 	next, err := Step(s, Event{Kind: CommitBoundary, Catalogue: c})
 	if err != nil {
-		next, _ = Step(s, Event{Kind: FailClosed, Cause: err.Error()}) // has no guard
+		next, _ = Step(s, Event{Kind: FailClosed, Cause: Because(err)}) // has no guard
 	}
 	return next
+}
+
+// Because says why Step refused something, whatever the state was like: the guard, and the names that broke it.
+func Because(err error) string {
+	var no *fsm.Refusal
+	if !errors.As(err, &no) {
+		return err.Error()
+	}
+	return no.Guard + strings.TrimPrefix(err.Error(), no.Error())
 }
