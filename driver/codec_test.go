@@ -159,7 +159,7 @@ func eventful(t testing.TB) (*world, []id.Run) {
 	w.tell(submit("b", "a whole run"))
 	runs = append(runs, w.d.State().Run())
 	whole := w.open1(run.ApplyRun, "")
-	w.tell(machine.Reported{Report: run.RunApplied{ID: whole.ID, Failed: &run.Failure{Kind: "x", Message: "it did not work"},
+	w.tell(machine.Reported{Report: run.RunApplied{ID: whole.ID, Failed: &run.Failure{Message: "it did not work"},
 		Appends: []transcript.Entry{transcript.Notice{Kind: "k", Text: "a notice"}}}})
 	w.tell(machine.Detach{ID: 1}, machine.Attach{Attachment: machine.Attachment{ID: 2}}, submit("c", "the last"))
 	runs = append(runs, w.d.State().Run())

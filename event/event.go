@@ -146,7 +146,7 @@ type (
 	RunFailed struct {
 		Class  string           `json:"error_class"` // llm, tool, cancelled, max_turns, budget, internal
 		Cause  string           `json:"terminal_cause_kind"`
-		Kind   string           `json:"failure_kind,omitempty"` // of the model's failure that ended it, such as rate_limited
+		Kind   string           `json:"failure_kind,omitempty"` // of the failure that ended it, such as rate_limited
 		Error  string           `json:"error"`
 		Usage  transcript.Usage `json:"usage"`
 		Rounds int              `json:"turns"`

@@ -35,6 +35,7 @@ const (
 	GuardDrained  = "an unregistration is in progress"
 	GuardPlaced   = "session is placed"
 	GuardReceipt  = "receipt names the inputs of the run, in order"
+	GuardCause    = "receipt names a cause that there is, or none"
 	GuardComms    = "the ingress is given and taken with the session's comms"
 	WhyMissing    = lifecycle.WhyUnregistered
 	WhyStopped    = lifecycle.WhyStopped

@@ -212,6 +212,9 @@ func (w *world) report(choose chooser) run.Report {
 		if choose(4, "failed") == 0 {
 			r.Failed = &run.Failure{Kind: "internal", Message: "no"}
 		}
+		if choose(4, "because") == 0 {
+			r.Cause = []string{run.CauseBudget, run.CauseToolFailure, "a whim"}[choose(3, "cause")]
+		}
 		return r
 	}
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -281,6 +282,8 @@ func (b *step) runApplied(d run.Directive, r run.RunApplied) error {
 	switch {
 	case r.Inputs != nil && !slices.Equal(r.Inputs, d.Inputs):
 		return b.refuse("run_applied", GuardReceipt)
+	case r.Cause != "" && !(r.Failed != nil && turn.Failing(r.Cause) || r.Failed == nil && r.Cause == turn.CauseBudget):
+		return b.refuse("run_applied", GuardCause)
 	case slices.ContainsFunc(r.Appends, unfit):
 		return b.refuse("run_applied", "what is appended are notices, user messages and replies without calls")
 	}
@@ -327,9 +330,9 @@ func (b *step) applied(d run.Directive, r run.RunApplied) error {
 	}
 	b.spend(r.Usage)
 	if r.Failed != nil {
-		return b.failRun(turn.CauseRuntimeApply, r.Failed.Message)
+		return b.failModel(cmp.Or(r.Cause, turn.CauseRuntimeApply), *r.Failed)
 	}
-	if err := b.turn(turn.Event{Kind: turn.RunReported, Run: d.Run}); err != nil {
+	if err := b.turn(turn.Event{Kind: turn.RunReported, Run: d.Run, Cause: r.Cause}); err != nil {
 		return err
 	}
 	if b.s.Turn.Phase == turn.Cancelled {
@@ -364,9 +367,9 @@ func (b *step) runRefused(d run.Directive, r run.RunRefused) error {
 			b.s.Seq++
 			e.Seq = b.s.Seq
 		}
-		if err := b.putBack(i, e, r.Failure.Message); err != nil {
+		if err := b.putBack(i, e, r.Failure); err != nil {
 			return err
 		}
 	}
-	return b.failRun(turn.CauseRuntimeApply, r.Failure.Message)
+	return b.failModel(turn.CauseRuntimeApply, r.Failure)
 }

@@ -57,19 +57,20 @@ func (b *step) unfit(batch inbox.Batch) (bool, error) {
 		return false, err
 	}
 	b.s.Seq++
-	return true, b.putBack(b.waiting(conflict.Input), inbox.Event{Kind: inbox.Refuse, Seq: b.s.Seq}, "cannot be part of a run: "+conflict.Error())
+	return true, b.putBack(b.waiting(conflict.Input), inbox.Event{Kind: inbox.Refuse, Seq: b.s.Seq},
+		run.Failure{Message: "cannot be part of a run: " + conflict.Error()})
 }
 
 // putBack makes an input wait again; one that was tried as often as it may be is given up.
-func (b *step) putBack(i inbox.Item, e inbox.Event, why string) error {
+func (b *step) putBack(i inbox.Item, e inbox.Event, why run.Failure) error {
 	after, err := inbox.Table.Step(i, e)
 	if err != nil {
 		return err
 	}
 	var how *Ended
 	if after.Phase.Terminal() {
-		how = &Ended{Run: b.s.Lifecycle.Run, Status: StatusAbandoned, Cause: inbox.MaxAttemptsExhausted.String(), Error: why, Attempts: after.Attempts,
-			At: b.at}
+		how = &Ended{Run: b.s.Lifecycle.Run, Status: StatusAbandoned, Cause: inbox.MaxAttemptsExhausted.String(), Error: why.Message, Kind: why.Kind,
+			Attempts: after.Attempts, At: b.at}
 	}
 	return b.input(i, e, how)
 }
@@ -281,7 +282,7 @@ func (b *step) failRun(cause, text string) error {
 	return b.failModel(cause, run.Failure{Message: text})
 }
 
-// failModel ends the run because of what became of a model call.
+// failModel ends the run because of what became of a model call, or of the whole run elsewhere.
 func (b *step) failModel(cause string, f run.Failure) error {
 	err := b.turn(turn.Event{Kind: turn.FatalFailure, Run: b.s.Turn.Run, Cause: cause, Error: f.Message, Failure: f.Kind})
 	if err != nil {

@@ -389,6 +389,7 @@ func (p *player) report(command string, w words) (run.Report, error) {
 				r.Inputs = append(r.Inputs, id.Input(in))
 			}
 		}
+		r.Cause = w["cause"]
 		if w.has("failed") {
 			r.Failed = &run.Failure{Kind: "internal", Message: w["failed"]}
 		}

@@ -182,7 +182,7 @@ type Ended struct {
 	Attempts int              `json:"attempts,omitempty"` // abandoned for having been tried too often: how often
 	Cause    string           `json:"cause,omitempty"`    // of a completed one: budget_exhausted
 	Error    string           `json:"error,omitempty"`
-	Kind     string           `json:"kind,omitempty"`  // of the model's failure that ended the run
+	Kind     string           `json:"kind,omitempty"`  // of the failure that ended the run, as an adapter or an executor calls it
 	Reply    int              `json:"reply,omitempty"` // message of the run's last reply; 0: none
 	Usage    transcript.Usage `json:"usage,omitzero"`
 	Rounds   int              `json:"rounds,omitempty"`

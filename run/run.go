@@ -146,6 +146,9 @@ type RunApplied struct {
 	Appends []transcript.Entry // what is to be appended to the transcript, in order: Notice, User, Assistant
 	Usage   transcript.Usage
 	Failed  *Failure // nil: completed
+	// Cause is one of this package's: why the run failed, or CauseBudget of one that completed with what there was. Empty: of a failed run
+	// CauseRuntimeApply. Anything else is refused, and changes nothing.
+	Cause string
 }
 
 // RunRefused tells that nothing of a whole run was done, and that it may be tried again: its inputs wait once more, behind what waits

@@ -63,8 +63,7 @@ var Table = fsm.Must(fsm.Table[Phase, Kind, State, Event]{
 		{On: CancelNow, From: active, When: []guard{runIsCurrent}, To: Cancelled, Do: cancel},           // T37
 
 		{On: RunReported, From: []Phase{ApplyingPrimitive}, When: []guard{runIsCurrent, asksMore, cancelAsked}, To: Cancelled, Do: cancel}, // T38
-		{On: RunReported, From: []Phase{ApplyingPrimitive}, When: []guard{runIsCurrent, asksMore}, To: Completed, // T39
-			Do: func(s State, _ Event) State { s.Round++; return s }},
+		{On: RunReported, From: []Phase{ApplyingPrimitive}, When: []guard{runIsCurrent, asksMore}, To: Completed, Do: reported},            // T39
 		{On: ExecutorLost, From: []Phase{ApplyingPrimitive, CallingLlm, WaitingForOps, ErrorRecovery, Extracting}, // T40
 			When: []guard{runIsCurrent, resumesLeft}, Stay: true, Do: func(s State, _ Event) State { s.Resumes++; return s }},
 	},

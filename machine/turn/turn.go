@@ -73,14 +73,14 @@ var kinds = []string{"start", "start_immediate", "primitive_applied", "returned_
 
 // Causes of a terminal that is not plainly completed. The last is the cause of an output that is missing, and never of a run's end.
 const (
-	CauseLLMFailure     = "llm_failure"
-	CauseToolFailure    = "tool_failure"
-	CauseRetryExhausted = "retry_exhausted"
-	CauseTurnLimit      = "turn_limit_reached"
-	CauseBudget         = "budget_exhausted"
-	CauseTime           = "time_budget_exceeded"
-	CauseRuntimeApply   = "runtime_apply_failure"
-	CauseFatal          = "fatal_failure"
+	CauseLLMFailure     = run.CauseLLMFailure
+	CauseToolFailure    = run.CauseToolFailure
+	CauseRetryExhausted = run.CauseRetryExhausted
+	CauseTurnLimit      = run.CauseTurnLimit
+	CauseBudget         = run.CauseBudget
+	CauseTime           = run.CauseTime
+	CauseRuntimeApply   = run.CauseRuntimeApply
+	CauseFatal          = run.CauseFatal
 	CauseCancelled      = "cancelled"
 	CauseOutput         = "structured_output_validation_failed"
 )
@@ -120,7 +120,7 @@ type Event struct {
 	Attempt  int               // RecoverableFailure: which attempt failed
 	Attempts int               // RecoverableFailure: how many there may be
 	Resumes  int               // ExecutorLost: how many there may be without an answer
-	Cause    string            // FatalFailure
+	Cause    string            // FatalFailure; RunReported: CauseBudget, or of no account
 	Error    string
 	Failure  string // FatalFailure
 }
@@ -162,6 +162,24 @@ func fail(s State, e Event) State {
 
 func because(cause string) func(State, Event) State {
 	return func(s State, e Event) State { e.Cause = cause; return fail(s, e) }
+}
+
+// reported takes over why a run completed that was carried out elsewhere, if there is anything to say.
+func reported(s State, e Event) State {
+	s.Round++
+	if e.Cause == CauseBudget {
+		s.Cause = e.Cause
+	}
+	return s
+}
+
+// Failing reports whether a run may fail because of a cause.
+func Failing(cause string) bool {
+	switch cause {
+	case CauseLLMFailure, CauseToolFailure, CauseRetryExhausted, CauseTurnLimit, CauseBudget, CauseTime, CauseRuntimeApply, CauseFatal:
+		return true
+	}
+	return false
 }
 
 func cancel(s State, e Event) State {
