@@ -18,8 +18,8 @@ import (
 // Driver holds one live session: its lease, its current state, and its transcript once somebody has read it.
 type Driver struct {
 	store store.Store
-	lease store.Lease
-	state machine.State
+	lease *store.Lease   // never changed
+	state *machine.State // what it leads to is never changed, so that readers may have it
 	cache cache
 }
 
@@ -27,19 +27,20 @@ type Driver struct {
 // opens as not registered. One whose rows are damaged, or break a rule, is not opened: *Damage says all that is wrong. Nothing is written. Its
 // decoded transcript is kept within the budget; nil: as long as the driver.
 func Open(ctx context.Context, st store.Store, lease store.Lease, budget *Budget) (*Driver, error) {
-	d := &Driver{store: st, lease: lease}
+	d := &Driver{store: st, lease: &lease, state: &machine.State{Session: lease.Session}}
 	d.cache.budget = budget
 	d.cache.read = func(ctx context.Context) ([]transcript.Row, error) {
 		return Reader{st}.Transcript(ctx, lease.Session, 1, 0)
 	}
 	l, err := d.load(ctx)
 	if err == nil && l.Version > 0 {
-		d.state, err = recovered(lease.Session, l)
+		var found machine.State
+		found, err = recovered(lease.Session, l)
+		d.state = &found
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load session %s: %w", lease.Session, err)
 	}
-	d.state.Session = lease.Session
 	return d, nil
 }
 
@@ -68,16 +69,19 @@ func (d *Driver) Reload(ctx context.Context) error {
 		return fmt.Errorf("reload session %s: %w", d.lease.Session, err)
 	}
 	st.Transient = d.state.Transient
-	d.state = st
+	d.state = &st
 	d.cache.forget()
 	return nil
 }
 
 // State returns the current state: what is durable, and what belongs to this process.
-func (d *Driver) State() machine.State { return d.state }
+func (d *Driver) State() machine.State { return *d.state }
 
-// Lease returns the lease the driver writes under.
-func (d *Driver) Lease() store.Lease { return d.lease }
+// Shared returns the current state in the one place it has in memory, for a reader to keep. It is not to be changed, and never is.
+func (d *Driver) Shared() *machine.State { return d.state }
+
+// Held returns the lease the driver writes under, likewise.
+func (d *Driver) Held() *store.Lease { return d.lease }
 
 // Transcript returns the rows before message upto. May be called beside everything else; the slice is not to be changed.
 func (d *Driver) Transcript(ctx context.Context, upto int) ([]transcript.Row, error) {
@@ -93,7 +97,7 @@ type Staged struct {
 }
 
 // Stage begins a sequence on the current state.
-func (d *Driver) Stage() *Staged { return &Staged{d: d, state: d.state} }
+func (d *Driver) Stage() *Staged { return &Staged{d: d, state: *d.state} }
 
 // State returns the state after the steps so far.
 func (s *Staged) State() machine.State { return s.state }
@@ -144,7 +148,8 @@ func (s *Staged) Step(ctx context.Context, at time.Time, ev machine.Event, minte
 	return c, nil
 }
 
-// prior looks for an ended input of the same id or key: in this very sequence, then in the store. A live one is in the state.
+// prior looks for an ended input of the same id, or else key: in this very sequence, then in the store. The id goes first: it is its input's for
+// ever, while the key may have passed to another. A live one is in the state.
 func (s *Staged) prior(ctx context.Context, ev machine.Submit) (*machine.Prior, error) {
 	in, key := ev.Input.ID, ev.Input.Key
 	if key == "" {
@@ -153,17 +158,21 @@ func (s *Staged) prior(ctx context.Context, ev machine.Submit) (*machine.Prior, 
 	if _, live := s.state.Inbox.Find(in, key); live {
 		return nil, nil
 	}
-	for _, i := range finished(s.commits) {
-		if i.Item.ID == in || i.Item.Key == key {
+	ended := finished(s.commits)
+	if i, ok := ended[in]; ok {
+		return &machine.Prior{Item: i.Item, Ended: i.Ended}, nil
+	}
+	for _, i := range ended {
+		if i.Item.Key == key {
 			return &machine.Prior{Item: i.Item, Ended: i.Ended}, nil
 		}
 	}
 	if s.d.state.Version == 0 {
 		return nil, nil
 	}
-	row, err := s.d.store.Input(ctx, s.state.Session, key)
+	row, err := s.d.store.InputByID(ctx, s.state.Session, in)
 	if errors.Is(err, store.ErrNotFound) {
-		row, err = s.d.store.InputByID(ctx, s.state.Session, in)
+		row, err = s.d.store.Input(ctx, s.state.Session, key)
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -223,7 +232,7 @@ type Told struct {
 // process; that proves nothing about the lease. For its errors see the package comment.
 func (s *Staged) Commit(ctx context.Context) (Told, error) {
 	if !s.Changed() {
-		s.d.state = s.state
+		s.takeOver()
 		return Told{}, nil
 	}
 	if err := s.complete(); err != nil {
@@ -255,7 +264,7 @@ func (s *Staged) Confirm(ctx context.Context) (Told, bool, error) {
 
 // accept makes the sequence current: it is durable.
 func (s *Staged) accept(ctx context.Context) Told {
-	s.d.state = s.state
+	s.takeOver()
 	s.d.cache.add(rows(s.commits))
 	told := Told{Ended: finished(s.commits)}
 	for _, c := range s.commits {
@@ -265,6 +274,12 @@ func (s *Staged) accept(ctx context.Context) Told {
 		}
 	}
 	return told
+}
+
+// takeOver makes the staged state the current one, in a place of its own: a reader that keeps it keeps nothing of the sequence.
+func (s *Staged) takeOver() {
+	st := s.state
+	s.d.state = &st
 }
 
 // row finds a committed row: at hand, or for an outcome that was held over a restart in the store. If the store fails now the event

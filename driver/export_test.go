@@ -6,12 +6,15 @@ import (
 	"github.com/meerkat-go/meerkat/store"
 )
 
+// Lease returns the lease the driver writes under.
+func (d *Driver) Lease() store.Lease { return *d.lease }
+
 // DecodeState is decodeState.
 func DecodeState(s id.Session, l store.Loaded) (machine.State, error) { return decodeState(s, l) }
 
 // Encode returns the control column of a state.
 func Encode(st machine.State, term uint64) []byte {
-	d := &Driver{lease: store.Lease{Session: st.Session, Term: term}, state: st}
+	d := &Driver{lease: &store.Lease{Session: st.Session, Term: term}, state: &st}
 	s := d.Stage()
 	if err := s.complete(); err != nil {
 		panic(err)
