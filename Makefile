@@ -4,12 +4,12 @@ GO      ?= go
 TIMEOUT ?= 15m
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck test layers sim interop examples smoke cross build bench golden clean
+.PHONY: help check fmt vet staticcheck test explore layers sim interop examples smoke cross build bench golden clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: fmt vet staticcheck layers cross smoke interop examples sim test ## everything CI runs
+check: fmt vet staticcheck layers explore cross smoke interop examples sim test ## everything CI runs
 
 fmt: ## fail if gofmt would change a file
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
@@ -22,6 +22,9 @@ staticcheck: ## staticcheck, at the version go.mod pins
 
 test: ## all tests, with the race detector
 	$(GO) test -race -timeout $(TIMEOUT) ./...
+
+explore: ## small worlds visited to the end, and a fault planted in every rule of every table: without the race detector
+	$(GO) test -timeout $(TIMEOUT) ./machine/...
 
 layers: ## the rules of the house: imports, sizes, documents
 	$(GO) test ./internal/layers

@@ -1,3 +1,7 @@
+//go:build !race
+
+// As the exploration, this runs in make explore.
+
 package machine_test
 
 import (
