@@ -184,6 +184,9 @@ type Operations interface {
 	PeerReady(ctx context.Context, op string) error
 	// TerminateOwner ends all that is at work: whoever it is for is gone.
 	TerminateOwner(ctx context.Context, reason string) error
+	// SetLimits bounds how many ended operations are listed (0: 256) and how many may be at work (0: any number). One too many is refused with
+	// WhyTooMany.
+	SetLimits(ctx context.Context, listed, active int) error
 
 	// Get returns an operation that is at work, or has ended, however long ago. A *Refused with WhyUnknown: there never was one.
 	Get(ctx context.Context, op string) (Operation, error)

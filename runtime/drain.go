@@ -9,6 +9,7 @@ import (
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/peer"
 )
 
@@ -102,7 +103,10 @@ func (s *session) waitDrain(ctx context.Context, through func(machine.Event) mac
 	for {
 		next := s.watches.next()
 		st := s.state()
-		if st.Transient.Link.Phase != peer.Running || s.reasonEnded() != nil {
+		switch {
+		case st.Lifecycle.Phase == lifecycle.Destroyed:
+			return ErrDestroyed
+		case st.Transient.Link.Phase != peer.Running, s.reasonEnded() != nil:
 			return nil
 		}
 		select {
@@ -134,7 +138,7 @@ func (d drain) NotifyExited(ctx context.Context, of executor.CommsRuntime, why e
 	if err != nil {
 		return d.failed(command, err)
 	}
-	return d.over().say(ctx, command, ev)
+	return d.over(ctx, command, ev)
 }
 
 func (d drain) Abort(ctx context.Context) error { return d.say(ctx, "abort the intake of", stopDrain) }

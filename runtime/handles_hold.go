@@ -67,8 +67,14 @@ func (h hold) say(ctx context.Context, command string, ev machine.Event) error {
 	return err
 }
 
-// over is h for what says that something has ended: it counts whoever is attached now.
-func (h hold) over() hold { h.attachment = 0; return h }
+// over tells the session that something has ended. It counts whoever is attached now, and is not given up with the caller.
+func (h hold) over(ctx context.Context, command string, ev machine.Event) error {
+	s, err := h.session(ctx)
+	if err == nil {
+		_, err = s.ask(context.WithoutCancel(ctx), &letter{rank: control, event: machine.Handled{Epoch: h.epoch, Event: ev}})
+	}
+	return h.failed(command, err)
+}
 
 // look returns what is committed, if the handle is still good.
 func (h hold) look(ctx context.Context, command string) (*session, machine.State, error) {

@@ -92,6 +92,10 @@ func (o operations) TerminateOwner(ctx context.Context, reason string) error {
 	return o.step(ctx, registry.Event{Kind: registry.TerminateOwner, Reason: reason})
 }
 
+func (o operations) SetLimits(ctx context.Context, listed, active int) error {
+	return o.step(ctx, registry.Event{Kind: registry.Configure, Keep: listed, Limit: active})
+}
+
 // find returns an operation of the state, or its row if the state knows it no more.
 func (o operations) find(ctx context.Context, st machine.State, op string) (registry.Op, error) {
 	if st.Work != nil {

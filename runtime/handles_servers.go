@@ -72,8 +72,7 @@ func (t toolservers) CallStarted(ctx context.Context, server string) (uint64, er
 }
 
 func (t toolservers) CallFinished(ctx context.Context, server string, generation uint64) error {
-	t.hold = t.over()
-	return t.just(context.WithoutCancel(ctx), toolserver.Event{Kind: toolserver.CallFinished, Server: server, Generation: generation})
+	return t.over(ctx, "call_finished in", machine.Servers{Event: toolserver.Event{Kind: toolserver.CallFinished, Server: server, Generation: generation}})
 }
 
 // known is what is committed of the servers.

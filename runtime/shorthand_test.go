@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"fmt"
 	goruntime "runtime"
 	"strings"
 	"testing"
@@ -43,4 +44,12 @@ func goroutines() int {
 		}
 	}
 	return n
+}
+
+// check is an error that shows what was found, unless ok.
+func check(ok bool, found ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("found %v", found)
 }
