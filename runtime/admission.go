@@ -62,18 +62,23 @@ func (h *Host) Ingest(ctx context.Context, runtime string, in Input) (machine.Ve
 // accept is the one way in for all inputs.
 func (h *Host) accept(ctx context.Context, sid id.Session, in Input, caller bool) answer {
 	s, err := h.open(ctx, sid, existing)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return answer{err: untold(ctx, err)}
 	}
+	return s.await(ctx, in.letter(caller))
+}
+
+// letter is the input as a session is told of it. caller: whoever submits carries the run out.
+func (in Input) letter(caller bool) *letter {
 	minted := in.ID == "" && in.Key == ""
 	if in.ID == "" {
 		in.ID = id.Input(id.New())
 	}
-	if err := ctx.Err(); err != nil {
-		return answer{err: untold(ctx, err)}
-	}
-	return s.await(ctx, &letter{rank: work, minted: minted, event: machine.Submit{Input: in.given(), Continue: in.Continue,
-		RequireIdle: in.RequireIdle, WithoutWake: in.WithoutWake, Caller: caller}})
+	return &letter{rank: work, minted: minted, event: machine.Submit{Input: in.given(), Continue: in.Continue, RequireIdle: in.RequireIdle,
+		WithoutWake: in.WithoutWake, Caller: caller}}
 }
 
 // untold says of an error that it came before the session was told anything: the caller's time ran out while it was being woken.

@@ -113,7 +113,7 @@ func (e *BoundError) Unwrap() []error { return []error{ErrBound, e.Refusal} }
 func (h *Host) SessionOf(runtime string) (id.Session, error) {
 	var found []id.Session
 	for _, s := range h.sessions() {
-		if s.state().Transient.Placement.Runtime == runtime {
+		if runtime != "" && s.state().Transient.Placement.Runtime == runtime {
 			found = append(found, s.id)
 		}
 	}

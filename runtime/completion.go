@@ -61,7 +61,7 @@ type (
 // Failure is what is known of an error that ended a run.
 type Failure struct {
 	Kind    string // cause of the run's end, such as llm_failure
-	Failure string // kind of the model's failure, such as rate_limited; empty: none
+	Failure string // kind of the failure, as an adapter or an executor calls it, such as rate_limited; empty: none
 	Detail  string
 	Model   string // that was to answer
 }
@@ -121,7 +121,7 @@ func (c *Completion) Then(cleanup func(context.Context, Outcome) error) *Complet
 func (h *Host) outcome(ctx context.Context, sid id.Session, in id.Input) (Outcome, error) {
 	how, err := h.Wait(ctx, sid, in)
 	switch {
-	case errors.Is(err, ErrUnregistered):
+	case errors.Is(err, ErrUnregistered), errors.Is(err, ErrNotFound) && h.away(ctx, sid):
 		return Terminated{"runtime session unregistered"}, nil
 	case errors.Is(err, ErrOwnedElsewhere), errors.Is(err, ErrStore), errors.Is(err, ErrClosed), errors.Is(err, store.ErrUnknown):
 		return FinalizationFailed{err}, nil
@@ -141,6 +141,12 @@ func (h *Host) outcome(ctx context.Context, sid id.Session, in id.Input) (Outcom
 		c.Text = a.Blocks.Plain()
 	}
 	return c, nil
+}
+
+// away reports whether a session is there, and was unregistered: who asks too late to be told of it is told the same.
+func (h *Host) away(ctx context.Context, sid id.Session) bool {
+	st, err := h.State(ctx, sid)
+	return err == nil && st.Lifecycle.Away
 }
 
 // terminations are the reasons for which whoever waits is told that the session is over, and not the input.

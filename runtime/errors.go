@@ -32,6 +32,7 @@ var (
 	ErrAmbiguous      = fault.New(fault.Invalid, "more than one session answers")
 	ErrStaleEpoch     = fault.New(fault.Stale, "handle is of another registration")
 	ErrStaleExecutor  = fault.New(fault.Stale, "handle is of an executor that is not attached")
+	ErrMoved          = fault.New(fault.Stale, "session is at another place")
 	ErrDuplicate      = fault.New(fault.Invalid, "input was given before")
 	ErrNotCallers     = fault.New(fault.NotReady, "the run is not carried out by the caller")
 	ErrNotRoutable    = fault.New(fault.Invalid, "cannot be routed")

@@ -83,6 +83,13 @@ func (f *flaky) Input(ctx context.Context, s id.Session, key string) (store.Inpu
 	return f.Store.Input(ctx, s, key)
 }
 
+func (f *flaky) InputByID(ctx context.Context, s id.Session, in id.Input) (store.InputRow, error) {
+	if err := f.failing(&f.input); err != nil {
+		return store.InputRow{}, err
+	}
+	return f.Store.InputByID(ctx, s, in)
+}
+
 func (f *flaky) Load(ctx context.Context, s id.Session) (store.Loaded, error) {
 	if err := f.failing(&f.load); err != nil {
 		return store.Loaded{}, err
