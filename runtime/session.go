@@ -91,7 +91,7 @@ func (s *session) put(l *letter) error {
 	if s.ended != nil {
 		return s.ended
 	}
-	if _, submit := bare(l.event).(machine.Submit); submit && len(s.mail) >= s.host.config.Mailbox {
+	if submits(l.event) && len(s.mail) >= s.host.config.Mailbox {
 		return ErrOverloaded
 	}
 	s.mail = append(s.mail, l)
