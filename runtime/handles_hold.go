@@ -141,14 +141,6 @@ func about(name string, err error) error {
 	return err
 }
 
-// bare is the event that a handle tells.
-func bare(ev machine.Event) machine.Event {
-	if h, ok := ev.(machine.Handled); ok {
-		return h.Event
-	}
-	return ev
-}
-
 // claim implements executor.Claim.
 type claim struct{ hold }
 
