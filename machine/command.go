@@ -62,7 +62,7 @@ func (b *step) dropEphemeral() error {
 func (b *step) register(ev Register) error {
 	was := b.s.Lifecycle
 	fresh := was.Phase == lifecycle.Unregistered
-	if !fresh && ev.Profile != nil {
+	if !fresh && ev.Profile != nil && was.Phase != lifecycle.Destroyed {
 		return b.refuse("register", GuardExists)
 	}
 	epoch := was.Epoch
@@ -72,6 +72,9 @@ func (b *step) register(ev Register) error {
 	}
 	if err := b.lifecycle(lifecycle.Event{Kind: lifecycle.Register, Epoch: epoch}); err != nil {
 		return err
+	}
+	if !b.s.Attached() { // in the same step: what waits in a retired session is given up only if nobody could carry it out
+		b.s.Transient.Attachment = ev.Attachment
 	}
 	if !fresh {
 		return b.revived(was)

@@ -21,12 +21,13 @@ type (
 		Catalogue  *scope.Catalogue // of the tools that executor has; nil: nobody knows
 		Reason     string           // why whoever carried the bound run out does so no more
 	}
-	// Register makes the session exist, brings it back, or revives a stopped one. All but the event itself is for a new one only.
+	// Register makes the session exist, brings it back, or revives a stopped one. All but the executor is for a new one only.
 	Register struct {
-		Profile *run.Profile
-		System  string
-		Model   identity.Target // what the profile's model is; zero: nobody knows
-		Status  identity.Status // of it
+		Profile    *run.Profile
+		System     string
+		Model      identity.Target // what the profile's model is; zero: nobody knows
+		Status     identity.Status // of it
+		Attachment Attachment      // the host's own executor, if the session has none; zero: none
 	}
 	// Bind puts the session at a place. The same place again changes nothing; another is refused.
 	Bind struct {

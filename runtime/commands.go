@@ -35,14 +35,27 @@ func (h *Host) register(ctx context.Context, sid id.Session, r Registration) err
 	if err != nil {
 		return err
 	}
-	if _, err = s.ask(ctx, &letter{rank: control, event: machine.Register{Profile: r.Profile, System: r.System}}); err != nil {
+	if _, err = s.ask(ctx, s.registration(machine.Register{Profile: r.Profile, System: r.System})); err != nil {
 		s.unlessRegistered(err)
-		return err
 	}
-	if s.state().Attached() {
-		return nil
+	return err
+}
+
+// registration is the letter that registers the session, and wires the host's own executor in if there is none.
+func (s *session) registration(ev machine.Register) *letter {
+	l := &letter{rank: control, event: ev}
+	ex := s.host.config.Executor
+	if ex == nil {
+		return l
 	}
-	return s.attachDefault(ctx)
+	ev.Attachment = s.attachment(ex).event.(machine.Attach).Attachment
+	l.event = ev
+	l.after = func(err error) {
+		if err == nil && s.state().Transient.Attachment == ev.Attachment {
+			s.executor = ex
+		}
+	}
+	return l
 }
 
 // unlessRegistered takes the session out of memory if nothing was ever committed to it: its registration has failed.

@@ -9,6 +9,7 @@ import (
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
 )
 
 // InterruptCurrentRun ends the named run at once: what it has open settles as cancelled, its inputs end, and the executor is told to
@@ -120,7 +121,7 @@ func (h *Host) stopSession(ctx context.Context, sid id.Session, reason string, p
 // tellQuiet answers those who wait for nothing to run: of a stop, once the executor has cleaned up; of an unregistration, at once. The
 // drainer's, called while no executor is at work.
 func (s *session) tellQuiet(st machine.State) {
-	if st.Transient.Draining {
+	if st.Transient.Draining || st.Lifecycle.Phase == lifecycle.Destroyed { // while it was to be unregistered
 		for _, ch := range s.leaving {
 			ch <- nil
 		}
@@ -172,28 +173,39 @@ func (h *Host) UnregisterSession(ctx context.Context, sid id.Session) error {
 
 // leave joins the unregistration that is under way, or begins one. With an epoch: only of that registration.
 func (s *session) leave(ctx context.Context, epoch *id.Epoch) error {
+	for {
+		t, mine := s.parts(epoch)
+		select {
+		case <-t.done:
+			if !mine && refused(t.err) {
+				continue // that was about the session as it was before this one asked, or about another registration
+			}
+			return t.err
+		case <-ctx.Done():
+			return fmt.Errorf("the unregistration goes on: %w", ctx.Err())
+		}
+	}
+}
+
+// parts returns the unregistration that is under way. It is the caller's own if none was.
+func (s *session) parts(epoch *id.Epoch) (_ *parting, mine bool) {
 	s.mu.Lock()
-	t := s.parting
-	if t == nil {
-		t = &parting{done: make(chan struct{})}
-		s.parting = t
-		s.host.calls.add()
-		go func() { // not the caller's: whoever joins must not depend on the first
-			defer s.host.calls.done()
-			t.err = s.part(epoch)
-			s.mu.Lock()
-			s.parting = nil
-			s.mu.Unlock()
-			close(t.done)
-		}()
+	defer s.mu.Unlock()
+	if s.parting != nil {
+		return s.parting, false
 	}
-	s.mu.Unlock()
-	select {
-	case <-t.done:
-		return t.err
-	case <-ctx.Done():
-		return fmt.Errorf("the unregistration goes on: %w", ctx.Err())
-	}
+	t := &parting{done: make(chan struct{})}
+	s.parting = t
+	s.host.calls.add()
+	go func() { // not the caller's: whoever joins must not depend on the first
+		defer s.host.calls.done()
+		t.err = s.part(epoch)
+		s.mu.Lock()
+		s.parting = nil
+		s.mu.Unlock()
+		close(t.done)
+	}()
+	return t, true
 }
 
 // parting is an unregistration that is under way.

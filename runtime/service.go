@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"context"
+	"errors"
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/run"
 )
 
@@ -28,7 +30,7 @@ func (h *Host) Prepare(ctx context.Context, sid id.Session, in Input) (Prepared,
 	case v.Duplicate:
 		return Prepared{}, failed("prepare a run of", sid, &DuplicateError{Input: v.Input, Run: v.Run})
 	}
-	return h.prepared(sid, v)
+	return prepared(sid, a), nil
 }
 
 // PrepareServiceTurn binds a run without inputs on a session at rest, for a turn that the caller carries out itself.
@@ -37,18 +39,18 @@ func (h *Host) PrepareServiceTurn(ctx context.Context, sid id.Session) (Prepared
 	if err != nil {
 		return Prepared{}, failed("prepare a turn of", sid, err)
 	}
-	v, err := s.ask(ctx, &letter{rank: work, event: machine.Serve{}})
-	if err != nil {
-		return Prepared{}, failed("prepare a turn of", sid, err)
+	a := s.await(ctx, &letter{rank: work, event: machine.Serve{}})
+	if a.err != nil {
+		return Prepared{}, failed("prepare a turn of", sid, a.err)
 	}
-	return h.prepared(sid, v)
+	return prepared(sid, a), nil
 }
 
-func (h *Host) prepared(sid id.Session, v machine.Verdict) (Prepared, error) {
-	p := Prepared{Session: sid, Input: v.Input, Run: v.Run}
-	d, err := h.callers(sid, v.Run)
-	p.Directive = d
-	return p, failed("prepare a run of", sid, err)
+// prepared is what the answer says was bound. By now it may be over: whoever commits it is told.
+func prepared(sid id.Session, a answer) Prepared {
+	p := Prepared{Session: sid, Input: a.verdict.Input, Run: a.verdict.Run}
+	p.Directive, _ = callers(a.state)
+	return p
 }
 
 // callers finds the open entry of a run that the caller carries out.
@@ -59,17 +61,24 @@ func (h *Host) callers(sid id.Session, r id.Run) (run.Directive, error) {
 	}
 	st := s.state()
 	switch {
-	case st.Run() == "":
+	case st.Run() == "", st.Lifecycle.Away:
 		return run.Directive{}, ErrNotRunning
 	case st.Run() != r:
 		return run.Directive{}, ErrNotCurrent
 	}
-	for _, d := range st.Open.All() {
-		if d.Caller {
-			return d, nil
-		}
+	if d, ok := callers(st); ok {
+		return d, nil
 	}
 	return run.Directive{}, ErrNotCallers
+}
+
+func callers(st machine.State) (run.Directive, bool) {
+	for _, d := range st.Open.All() {
+		if d.Caller {
+			return d, true
+		}
+	}
+	return run.Directive{}, false
 }
 
 // Commit ends a prepared run as completed. receipt.Inputs, if given, must be the run's inputs, in order; ErrInvalid: they are not, and the run is
@@ -98,6 +107,11 @@ func (h *Host) conclude(ctx context.Context, p Prepared, r run.RunApplied) error
 		return err
 	}
 	_, err = s.ask(ctx, &letter{rank: outcomes, event: machine.Reported{Report: r}})
+	if errors.Is(err, fsm.ErrStale) { // it was ended since it was looked up
+		if _, over := h.callers(p.Session, p.Run); over != nil {
+			return over
+		}
+	}
 	return err
 }
 
