@@ -226,6 +226,7 @@ func TestR101_only_a_prompt_is_user_text_and_all_else_is_a_notice_that_names_its
 	}{
 		"a prompt":                            {with(input.Prompt{Text: "hello"}, input.Source{}), input.Entries{user("hello")}},
 		"a prompt in blocks":                  {with(input.Prompt{Text: "not this", Blocks: picture}, input.Source{}), input.Entries{transcript.User{Content: picture}}},
+		"an empty prompt":                     {with(input.Prompt{}, input.Source{}), nil},
 		"a prompt that only brings along":     {with(input.Prompt{Appends: input.Entries{note("n", "x")}}, input.Source{}), input.Entries{note("n", "x")}},
 		"a prompt that brings along":          {with(input.Prompt{Text: "a", Appends: input.Entries{user("b")}}, input.Source{}), input.Entries{user("a"), user("b")}},
 		"a prompt the transcript may not see": {hidden, input.Entries{note("n", "seen")}},
@@ -246,6 +247,13 @@ func TestR101_only_a_prompt_is_user_text_and_all_else_is_a_notice_that_names_its
 	} {
 		if diff := cmp.Diff(c.want, c.in.Entries()); diff != "" {
 			t.Errorf("%s: %s", name, diff)
+		}
+		quiet := c.in
+		quiet.Visibility.NoTranscript = true
+		for _, in := range []input.Input{c.in, quiet} {
+			if in.Says() != (len(in.Entries()) > 0) {
+				t.Errorf("%s: says %t, and has %d entries", name, in.Says(), len(in.Entries()))
+			}
 		}
 	}
 	for _, in := range all() {

@@ -34,6 +34,14 @@ func (in Input) Entries() Entries {
 	return out
 }
 
+// Says reports whether there are any entries, and makes none of a prompt: every prompt is asked this.
+func (in Input) Says() bool {
+	if p, ok := in.Body.(Prompt); ok {
+		return len(p.Appends) > 0 || !in.Visibility.NoTranscript && (p.Text != "" || len(p.Blocks) > 0)
+	}
+	return len(in.Entries()) > 0
+}
+
 // own is what the input itself says; nil: nothing.
 func (in Input) own() transcript.Entry {
 	switch b := in.Body.(type) {

@@ -77,7 +77,7 @@ func (b *step) fits(ev Submit) error {
 		return b.refuse("submit", GuardIdle)
 	case ev.Continue && b.s.Tail != TailPending:
 		return b.refuse("submit", GuardPending)
-	case !ev.Continue && ev.Input.Kind() == input.KindPrompt && len(ev.Input.Entries()) == 0:
+	case !ev.Continue && ev.Input.Kind() == input.KindPrompt && !ev.Input.Says():
 		return b.refuse("submit", GuardContent)
 	}
 	return b.mayRestrict(ev.Input.Options().Overlay)

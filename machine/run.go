@@ -52,6 +52,9 @@ func (b *step) unfit(batch inbox.Batch) (bool, error) {
 		return true, nil
 	}
 	_, err := batch.Options()
+	if err == nil {
+		return false, nil
+	}
 	var conflict *input.Conflict
 	if !errors.As(err, &conflict) {
 		return false, err
