@@ -21,6 +21,11 @@
 //	nothing open                         let the activation end
 //	the lease may have run out           give nothing
 //
+// # Time
+//
+// A session says when it wants to be told the time: a run is to be over by then, a request answered. A host has one timer for all of that; it
+// sleeps until the earliest such time and is armed anew by the commit that moves it. With Config.Tend it also wakes sessions at rest (R117).
+//
 // # What a failure does
 //
 //	failure                              what becomes of it

@@ -37,6 +37,10 @@ type Config struct {
 	Fold       int           // 64: letters in one commit
 
 	Transcripts int64 // 64 MiB: decoded transcripts kept in memory, of all sessions together
+
+	// Tend wakes sessions at rest when they want to be told the time, whoever left them: for a process that stays. Sessions that live in the host are
+	// told it in any case.
+	Tend bool
 }
 
 func (c Config) withDefaults() Config {
@@ -79,6 +83,7 @@ type Host struct {
 	closing atomic.Bool
 
 	renewals    chan struct{} // closed when the renewer has ended; nil: it never ran
+	clock       clock
 	budget      driver.Budget
 	attachments atomic.Uint64
 	abandoned   atomic.Int64
@@ -110,6 +115,11 @@ func New(c Config) *Host {
 	h.budget.Max = h.config.Transcripts
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.work, h.halt = context.WithCancel(h.ctx)
+	if h.config.Tend {
+		h.clock.mu.Lock()
+		h.lookAt(h.config.Now())
+		h.clock.mu.Unlock()
+	}
 	return h
 }
 
@@ -434,6 +444,7 @@ func (h *Host) Close(ctx context.Context) error {
 	}
 	renewals := h.renewals
 	h.mu.Unlock()
+	h.stopClock()
 	h.halt()
 	idle := func() {
 		h.drainers.wait() // one may have looked at closing before it was set, and put an executor to work

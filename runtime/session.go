@@ -76,6 +76,7 @@ type session struct {
 	failing  time.Time          // since when the store has refused what must not be dropped, again and again
 	failed   time.Time          // when it did so last; zero: it has written since
 	look     bool               // a letter is on its way that makes the drainer look again
+	alarm    time.Time          // when the clock was last told to wake it; zero: not at all
 }
 
 // attempt is a commit whose outcome is unknown.
@@ -263,6 +264,7 @@ func (s *session) done(mail []*letter, answers []answer, told driver.Told) {
 	s.host.config.Feed.Publish(s.id, told.Events...)
 	s.waiters.resolve(told.Ended)
 	s.watches.note(was, st, told)
+	s.host.follow(s, st)
 	for n, l := range mail {
 		if l.after != nil {
 			l.after(answers[n].err)
@@ -371,6 +373,7 @@ func (s *session) end(why error) {
 	s.mu.Unlock()
 	close(s.gone)
 	s.lease.Store(nil)
+	s.host.forget(s)
 	s.answerAll(rest, why)
 	s.waiters.fail(why)
 	s.watches.close(why)
