@@ -18,6 +18,8 @@ import (
 	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/store/storetest"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -219,6 +221,44 @@ func (w *world) steal() error {
 	pass(5 * time.Second)
 	q.close()
 	return err
+}
+
+// An end whose commit nobody was told of is told when it is found out.
+func TestR21_R120_watchers_and_waits_outlast_a_commit_whose_outcome_is_unknown(t *testing.T) {
+	t.Parallel()
+	for name, hide := range map[string]storetest.Hiding{"written": storetest.HideWritten, "lost": storetest.HideLost} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				p := w.registered(func(c *runtime.Config) { c.Executor = nil })
+				o := p.bindings().Operations
+				w.begin(o, "x")
+				ch, err := o.Watch(w.ctx, "x")
+				w.ok(err)
+				wait := later(func() error { _, err := o.WaitAll(w.ctx, "w", []string{"x"}); return err })
+				advance := later(func() error { _, err := o.WaitForAdvance(w.ctx, 0); return err })
+				w.store.decide(next(1, storeFault{Hide: hide}))
+				w.ok(o.Complete(w.ctx, "x", executor.OperationResult{Content: "done"}))
+				if how := <-ch; how.Status != executor.Completed {
+					w.Fatalf("told %+v", how)
+				}
+				w.ok(<-wait)
+				w.ok(<-advance)
+				// One that cannot be looked up for a while: its caller gives up, and those who wait do not.
+				w.begin(o, "y")
+				ch, err = o.Watch(w.ctx, "y")
+				w.ok(err)
+				w.store.decide(next(1, storeFault{Hide: storetest.HideWritten}))
+				w.store.loads(func() error { return store.ErrFailed })
+				w.is(o.Fail(w.ctx, "y", "no"), store.ErrUnknown)
+				w.store.loads(nil)
+				pass(time.Second)
+				if how := <-ch; how.Status != executor.Failed {
+					w.Fatalf("told %+v", how)
+				}
+				p.close()
+			})
+		})
+	}
 }
 
 // Scenario: S125
