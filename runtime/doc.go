@@ -26,6 +26,12 @@
 // A session says when it wants to be told the time: a run is to be over by then, a request answered. A host has one timer for all of that; it
 // sleeps until the earliest such time and is armed anew by the commit that moves it. With Config.Tend it also wakes sessions at rest (R117).
 //
+// # Handles
+//
+// A handle is a session, a registration and perhaps an attachment, and nothing else. What it is told goes into the mailbox like any
+// letter, so whether it still counts is decided where everything is decided. Whoever waits through one, for the end of an operation
+// or for the intake to stop, waits on the session in memory, without a goroutine; when the session leaves memory everybody is told.
+//
 // # What a failure does
 //
 //	failure                              what becomes of it
