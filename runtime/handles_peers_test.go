@@ -10,6 +10,7 @@ import (
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/input"
+	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
 )
 
@@ -155,6 +156,29 @@ func TestR92_questions_and_their_streams_are_told_through_a_handle(t *testing.T)
 		if n := count[event.PeerRequestTimedOut](p.events()); n != 0 { // nobody waited for so long
 			w.Fatalf("told %d times", n)
 		}
+		p.close()
+	})
+}
+
+func TestR92_a_question_without_an_answer_times_out_and_the_session_goes_on(t *testing.T) {
+	bubble(t, func(w *world) {
+		p := w.registered(nil)
+		i := p.bindings().Interactions
+		for _, q := range []string{"q", "r"} {
+			w.ok(i.Sent(w.ctx, executor.PeerRequest{ID: q, Peer: "ann", Intent: "sum"}))
+			w.ok(i.Reserve(w.ctx, q))
+			w.ok(i.Attach(w.ctx, q))
+		}
+		pass(10*time.Minute + time.Second)
+		w.ok(p.task(run.CallModel).replies("I see"))
+		p.nothing()
+		if n := count[event.PeerRequestTimedOut](p.events()); n != 2 || count[event.RunStarted](p.events()) != 1 {
+			w.Fatalf("%d told", n)
+		}
+		if st := p.state(); !st.Transient.Link.Streams.IsZero() || st.Peer.Requests.Len() != 0 {
+			w.Fatalf("%+v", st.Transient.Link)
+		}
+		w.refusal(func() error { _, err := i.Answered(w.ctx, "q", "ann"); return err }())
 		p.close()
 	})
 }
