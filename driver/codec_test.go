@@ -398,6 +398,8 @@ func anything(t *rapid.T, s machine.State, n int) machine.Event {
 	case k < 6 && len(open) > 0:
 		d := rapid.SampledFrom(open).Draw(t, "directive")
 		switch {
+		case d.Held.ForApproval():
+			return machine.Decide{Effect: d.ID, Granted: k%2 == 0, By: "<ann>", Message: "why not"}
 		case d.Kind == run.RunTool:
 			return settle(d, "ok")
 		case d.Kind == run.ApplyRun:
@@ -408,7 +410,7 @@ func anything(t *rapid.T, s machine.State, n int) machine.Event {
 		case k == 0:
 			return fail(d)
 		case k < 4 && d.Round < 5:
-			return reply(d, "hm", rapid.SliceOfN(rapid.SampledFrom([]string{"x", "ro"}), 1, 4).Draw(t, "calls")...)
+			return reply(d, "hm", rapid.SliceOfN(rapid.SampledFrom([]string{"x", "ro", "ask", "client", "ask_client"}), 1, 4).Draw(t, "calls")...)
 		}
 		return reply(d, "done")
 	case k == 6:

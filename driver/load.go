@@ -178,7 +178,7 @@ func decodeLive(row store.InputRow) (inbox.Item, error) {
 
 // open puts an entry into the ledger. data is the row that it stands in.
 func (w *loading) open(d run.Directive, data []byte) {
-	if d.Kind < run.CallModel || d.Kind > run.Extract || d.Class > run.Idempotent || d.At.Message < 0 || d.At.Ordinal < 0 {
+	if d.Kind < run.CallModel || d.Kind > run.Extract || d.Class > run.Idempotent || d.At.Message < 0 || d.At.Ordinal < 0 || !d.Held.Known() {
 		w.damage.note(corrupt(effectRow(d.ID), data, "no directive has such values"))
 		return
 	}

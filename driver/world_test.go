@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -173,7 +174,8 @@ func (w *world) open1(kind run.Kind, name string) run.Directive {
 	return run.Directive{}
 }
 
-// reply answers a model call; each call is a name, of class once unless it begins with "ro".
+// reply answers a model call; each call is a name, of class once unless it begins with "ro". What begins with "ask" is to be allowed, and what
+// begins with "client" is a client's.
 func reply(d run.Directive, text string, calls ...string) machine.Reported {
 	r := run.ModelReplied{ID: d.ID, Reply: transcript.Assistant{Stop: transcript.StopEndTurn, Model: "p/m", Usage: &transcript.Usage{Input: 10, Output: 2}}}
 	if text != "" {
@@ -186,7 +188,16 @@ func reply(d run.Directive, text string, calls ...string) machine.Reported {
 			class = run.ReadOnly
 		}
 		r.Reply.Blocks = append(r.Reply.Blocks, use)
-		r.Calls = append(r.Calls, run.Intent{Call: use, Class: class})
+		hold := run.NoHold
+		switch {
+		case strings.HasPrefix(name, "ask_client"):
+			hold = run.ApprovedCallback
+		case strings.HasPrefix(name, "ask"):
+			hold = run.Approval
+		case strings.HasPrefix(name, "client"):
+			hold = run.Callback
+		}
+		r.Calls = append(r.Calls, run.Intent{Call: use, Class: class, Hold: hold})
 	}
 	return machine.Reported{Report: r}
 }

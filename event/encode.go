@@ -20,6 +20,8 @@ var decoders = map[string]func([]byte) (Payload, error){
 	"attempt_voided":           decode[AttemptVoided],
 	"text_complete":            decode[TextComplete],
 	"tool_call_requested":      decode[ToolCallRequested],
+	"tool_call_held":           decode[ToolCallHeld],
+	"tool_call_decided":        decode[ToolCallDecided],
 	"tool_execution_started":   decode[ToolExecutionStarted],
 	"tool_execution_completed": decode[ToolExecutionCompleted],
 	"retrying":                 decode[Retrying],

@@ -114,7 +114,7 @@ func (f *findings) ledger(s State) {
 		open[d.Kind]++
 		f.want(key == d.ID && d.ID.Version <= s.Version, "R20", "entry %s has id %s at version %d", key, d.ID, s.Version)
 		f.want(d.Run == s.Lifecycle.Run || d.Kind == run.Deliver && d.Run == "", "R36", "entry %s of run %q is open while %q is bound", key, d.Run, s.Lifecycle.Run)
-		f.want(d.Attempt >= 1, "R04", "entry %s has attempt %d", key, d.Attempt)
+		f.held(d)
 		switch d.Kind {
 		case run.CallModel, run.Extract:
 			f.replies(s, d)

@@ -25,6 +25,7 @@ func CheckCommit(prev State, c Commit) error {
 	f.ends(prev, c)
 	f.changes(prev, c)
 	f.offers(prev, c)
+	f.words(prev, c)
 	return errors.Join(f...)
 }
 
@@ -91,11 +92,13 @@ func (f *findings) ledgerDiff(prev State, c Commit) {
 		f.want(ok && now.Attempt == d.Attempt, "R01", "%s was opened and is not open", d.ID)
 		old, again := prev.Open.Get(d.ID)
 		if !again {
-			f.want(d.ID.Version == c.From+1 && d.Attempt == 1, "R20", "%s is opened at attempt %d by version %d", d.ID, d.Attempt, c.From+1)
+			first := d.Attempt == 1 || d.Held != run.NoHold
+			f.want(d.ID.Version == c.From+1 && first, "R20", "%s is opened at attempt %d by version %d", d.ID, d.Attempt, c.From+1)
 			continue
 		}
 		f.want(d.Class == old.Class, "R05", "%s had class %s and is issued again as %s", d.ID, old.Class, d.Class)
-		f.want(d.Class.Repeatable(), "R35", "%s is issued again and of class %s", d.ID, d.Class)
+		released := f.moved(old, d)
+		f.want(d.Class.Repeatable() || released, "R35", "%s is issued again and of class %s", d.ID, d.Class)
 		upto := old.Upto
 		if d.Kind == run.ApplyRun {
 			upto = c.Next.Message + 1 // with what was said to the run meanwhile
@@ -103,8 +106,8 @@ func (f *findings) ledgerDiff(prev State, c Commit) {
 		f.want(d.At == old.At && d.Upto == upto, "R07", "%s has moved", d.ID)
 		f.want(d.Kind == old.Kind && d.Run == old.Run && d.Round == old.Round && d.Call.ID == old.Call.ID, "R01", "%s has become another", d.ID)
 		f.want(d.Attempt > old.Attempt || d.NotBefore == old.NotBefore, "R39", "%s was to wait until %v and is issued for %v", d.ID, old.NotBefore, d.NotBefore)
-		f.want(d.Attempt > old.Attempt || d.Kind != run.RunTool && d.Kind != run.ApplyRun && d.Attempt == old.Attempt, "R04", "%s is issued again at attempt %d after %d",
-			d.ID, d.Attempt, old.Attempt)
+		f.want(d.Attempt > old.Attempt || released || d.Kind != run.RunTool && d.Kind != run.ApplyRun && d.Attempt == old.Attempt, "R04",
+			"%s is issued again at attempt %d after %d", d.ID, d.Attempt, old.Attempt)
 	}
 	for _, x := range c.Closed {
 		_, was := prev.Open.Get(x.Directive.ID)

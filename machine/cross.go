@@ -252,6 +252,10 @@ func Name(ev Event) string {
 		return "executor_lost"
 	case Reported:
 		return "reported"
+	case Decide:
+		return "decide"
+	case SettleCallbacks:
+		return "settle_callbacks"
 	case Published:
 		return "published"
 	case Handled:

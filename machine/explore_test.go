@@ -41,7 +41,7 @@ func shape(w *world) string {
 		fmt.Fprint(&b, i.ID, i.Phase, i.Lane, i.Continue, i.Seq > 0, " ")
 	}
 	for _, d := range s.Open.All() {
-		fmt.Fprint(&b, d.Kind, d.Class, d.Attempt, d.At.Ordinal, d.Caller, d.Signal.Kind, " ")
+		fmt.Fprint(&b, d.Kind, d.Class, d.Attempt, d.At.Ordinal, d.Caller, d.Signal.Kind, d.Held, " ")
 	}
 	// What ended is in no state; a driver looks it up.
 	for _, in := range w.accepted {

@@ -62,10 +62,13 @@ func (b *step) cancelAfterBoundary(ev CancelAfterBoundary) error {
 }
 
 // executorLost decides about every entry that had been handed out, before any is handed out again: what may be repeated is
-// counted and issued again, what may not is closed as unknown.
+// counted and issued again, what may not is closed as unknown. A run that only waits for words has lost nobody.
 func (b *step) executorLost(ev ExecutorLost) error {
 	if err := b.current("executor_lost", ev.Run); err != nil {
 		return err
+	}
+	if b.idling() {
+		return nil
 	}
 	b.round = b.inRound()
 	lost := turn.Event{Kind: turn.ExecutorLost, Run: ev.Run, Resumes: MaxResumes}
@@ -80,6 +83,9 @@ func (b *step) executorLost(ev ExecutorLost) error {
 		}
 		if d.Caller && ev.Given != nil {
 			continue // no executor had it
+		}
+		if d.Held != run.NoHold {
+			continue // nor it
 		}
 		switch d.Kind {
 		case run.CallModel, run.Extract:

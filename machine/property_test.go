@@ -33,7 +33,8 @@ func (w *world) replyWithCalls(e id.Effect, classes []string) run.ModelReplied {
 	return r
 }
 
-var classes = []string{"once", "read_only", "idempotent", "unknown", "invalid"}
+var classes = []string{"once", "read_only", "idempotent", "unknown", "invalid", "once:approval", "read_only:callback", "idempotent:approved_callback",
+	"once:callback", "unknown:approval"}
 
 // event draws an event: mostly one that fits the state, sometimes nonsense.
 func (w *world) event(choose chooser) machine.Event {
@@ -45,6 +46,9 @@ func (w *world) event(choose chooser) machine.Event {
 	}
 	if choose(5, "sight") == 0 {
 		return w.sight(choose)
+	}
+	if choose(3, "word") == 0 && len(w.s.Approvals())+len(w.s.Callbacks()) > 0 || choose(40, "no word") == 0 {
+		return w.someWord(choose)
 	}
 	switch choose(16, "event") {
 	case 0:

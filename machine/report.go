@@ -75,6 +75,9 @@ func (b *step) modelReplied(d run.Directive, r run.ModelReplied) error {
 	if !slices.EqualFunc(r.Reply.Blocks.ToolUses(), r.Calls, same) {
 		return b.refuse("model_replied", "one intent for each call of the reply, in order")
 	}
+	if slices.ContainsFunc(r.Calls, func(i run.Intent) bool { return !i.Hold.Known() }) {
+		return b.refuse("model_replied", "what a call waits for is known")
+	}
 	b.round = d.Round
 	b.closeEffect(d, "replied")
 	at := b.add(r.Reply)
@@ -114,6 +117,12 @@ func (b *step) openCalls(reply run.Directive, at transcript.Position, calls []ru
 				return err
 			}
 			if err := b.settled(d, errorResult(d, c.Refusal.Code, c.Refusal.Message), 0); err != nil {
+				return err
+			}
+			continue
+		}
+		if c.Hold != run.NoHold {
+			if err := b.hold(d, c.Hold); err != nil {
 				return err
 			}
 			continue
@@ -159,8 +168,7 @@ func (b *step) toolSettled(d run.Directive, r run.ToolSettled) error {
 
 // operation moves an open call, or a whole run, along its table.
 func (b *step) operation(d run.Directive, e operation.Event) (operation.State, error) {
-	s := operation.State{Phase: operation.Running, Repeatable: d.Class.Repeatable(), Attempt: d.Attempt}
-	return operation.Table.Step(s, e)
+	return operation.Table.Step(operationOf(d), e)
 }
 
 // settled writes the outcome of a call at its place and counts it off the round.

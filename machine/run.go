@@ -363,6 +363,12 @@ func (b *step) closeOpen() error {
 			b.closeEffect(d, b.s.Turn.Phase.String())
 			continue
 		}
+		if d.Held != run.NoHold {
+			if err := b.neverRun(d); err != nil {
+				return err
+			}
+			continue
+		}
 		kind, result := operation.Abandon, unknownResult(d)
 		why := map[string]string{turn.CauseCancelled: "by an interrupt", turn.CauseTime: "because the time of the run was up"}[b.s.Turn.Cause]
 		if why != "" {

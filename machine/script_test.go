@@ -259,6 +259,9 @@ func (p *player) parse(line string) (machine.Event, error) {
 	if ev, err := p.sighted(command, w); ev != nil || err != nil {
 		return ev, err
 	}
+	if ev := p.word(command, w); ev != nil {
+		return ev, nil
+	}
 	if ev, ok := plain[command]; ok {
 		return ev, nil
 	}
@@ -419,10 +422,11 @@ func (p *player) output(w words) run.Extracted {
 	return r
 }
 
-// intent reads a call: a name and a class, or why it must not run.
+// intent reads a call: a name and a class, or why it must not run; and what it waits for.
 func intent(spec string) run.Intent {
 	name, class, _ := strings.Cut(spec, ":")
-	i := run.Intent{Call: transcript.ToolUse{ID: id.Call(name), Name: "tool_" + name, Args: []byte("{}")}, Class: classOf(class)}
+	class, hold, _ := strings.Cut(class, ":")
+	i := run.Intent{Call: transcript.ToolUse{ID: id.Call(name), Name: "tool_" + name, Args: []byte("{}")}, Class: classOf(class), Hold: holdOf(hold)}
 	if code := map[string]string{"unknown": transcript.ResultNotFound, "invalid": transcript.ResultInvalid}[class]; code != "" {
 		i.Refusal = &run.Refusal{Code: code, Message: "it must not run"}
 	}
@@ -562,7 +566,7 @@ func directive(d run.Directive, now time.Time) string {
 	line := fmt.Sprintf("%s %s attempt=%d round=%d", d.ID, d.Kind, d.Attempt, d.Round)
 	switch d.Kind {
 	case run.RunTool:
-		line += fmt.Sprintf(" call=%s:%s result goes to %s", d.Call.ID, d.Class, position(d.At))
+		line += fmt.Sprintf(" call=%s:%s result goes to %s%s", d.Call.ID, d.Class, position(d.At), waits(d))
 	case run.CallModel, run.Extract:
 		line += fmt.Sprintf(" upto=%d", d.Upto)
 		if d.MaxOutput > 0 {

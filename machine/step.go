@@ -60,6 +60,10 @@ func (b *step) decide(ev Event) error {
 		return b.executorLost(ev)
 	case Reported:
 		return b.reported(ev)
+	case Decide:
+		return b.decided(ev)
+	case SettleCallbacks:
+		return b.settleCallbacks(ev)
 	case Published:
 		return b.published(ev)
 	case Tick:

@@ -148,7 +148,7 @@ func (w *world) remember(c machine.Commit) (errs []error) {
 		if again && (d.Class != old.Class || d.Attempt < old.Attempt) {
 			breach("R05: %v was issued as %v", d, old)
 		}
-		if again && !d.Class.Repeatable() {
+		if again && !d.Class.Repeatable() && old.Attempt > 0 {
 			breach("R35: %s of class %s is handed out twice", d.ID, d.Class)
 		}
 		if !again {
@@ -325,7 +325,11 @@ func (w *world) settle(most int) error {
 			}
 			return nil
 		}
-		if _, refusal, breach := w.tell(machine.Reported{Report: answer(d)}); refusal != nil || breach != nil {
+		ev := spoken(w.s, d)
+		if ev == nil {
+			ev = machine.Reported{Report: answer(d)}
+		}
+		if _, refusal, breach := w.tell(ev); refusal != nil || breach != nil {
 			return errors.Join(refusal, breach)
 		}
 	}

@@ -30,10 +30,11 @@ type activation struct {
 	given   map[id.Effect]int // attempt handed out, by id; the drainer's
 	grace   *time.Timer       // runs once it is cancelled; the drainer's
 
-	mu    sync.Mutex
-	queue []run.Directive
-	over  bool          // nothing is open: the iterator may end
-	wake  chan struct{} // holds one
+	mu       sync.Mutex
+	queue    []run.Directive
+	over     bool          // nothing is open for it: the iterator may end
+	finished bool          // the iterator has ended because of that, and yields nothing any more
+	wake     chan struct{} // holds one
 }
 
 // reconcile makes the world follow the state. It looks at what is, not at what changed.
@@ -50,7 +51,7 @@ func (s *session) reconcile() {
 	}
 	s.signal(st)
 	switch {
-	case st.Run() == "" || st.Open.Len() == 0 || st.Transient.Draining:
+	case st.Run() == "" || !forExecutor(st) || st.Transient.Draining:
 		if s.live != nil {
 			s.live.end()
 		}
@@ -59,16 +60,20 @@ func (s *session) reconcile() {
 		return
 	case !s.leased():
 		return // whoever renews it looks again
-	case s.live == nil && s.executor != nil && st.Attached() && forExecutor(st):
+	case s.live == nil && s.executor != nil && st.Attached():
 		s.start(st)
 	}
 	if s.live == nil || s.live.run != st.Run() {
 		return
 	}
 	for eff, d := range st.Open.All() {
-		if d.Kind != run.Deliver && !d.Caller && s.live.given[eff] < d.Attempt {
+		switch {
+		case !executors(d) || s.live.given[eff] >= d.Attempt:
+		case s.live.give(d):
 			s.live.given[eff] = d.Attempt
-			s.live.give(d)
+		default: // it is for the next, which is put to work when this one has returned
+			s.letGo()
+			return
 		}
 	}
 }
@@ -76,11 +81,16 @@ func (s *session) reconcile() {
 // forExecutor reports whether something open is an executor's to carry out.
 func forExecutor(st machine.State) bool {
 	for _, d := range st.Open.All() {
-		if d.Kind != run.Deliver && !d.Caller {
+		if executors(d) {
 			return true
 		}
 	}
 	return false
+}
+
+// executors reports whether an open entry is an executor's to carry out: not the host's, not a caller's, and not one that waits for a word.
+func executors(d run.Directive) bool {
+	return d.Kind != run.Deliver && !d.Caller && d.Held == run.NoHold
 }
 
 // letGo cancels an activation whose run is over, and gives it up if it does not return in time.
@@ -198,11 +208,16 @@ func (s *session) returned(a *activation, err error) {
 	_ = s.put(l) // refused only by a session that has ended, which has nothing left to clear
 }
 
-func (a *activation) give(d run.Directive) {
+// give hands a directive out. It reports false if the executor was told already that there is nothing for it: it is about to return, and takes nothing.
+func (a *activation) give(d run.Directive) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.finished {
+		return false
+	}
 	a.queue, a.over = append(a.queue, d), false
 	a.signal()
+	return true
 }
 
 func (a *activation) end() {
@@ -225,10 +240,12 @@ func (a *activation) Directives(ctx context.Context) iter.Seq[run.Directive] {
 		for ctx.Err() == nil {
 			a.mu.Lock()
 			var d run.Directive
-			some, over := len(a.queue) > 0, a.over
-			if some = some && a.session.leased(); some {
+			some := len(a.queue) > 0 && a.session.leased()
+			if some {
 				d, a.queue = a.queue[0], a.queue[1:]
 			}
+			a.finished = a.finished || a.over && !some
+			over := a.finished
 			a.mu.Unlock()
 			switch {
 			case some:

@@ -119,38 +119,43 @@ func (h *Host) tell(ctx context.Context, sid id.Session, ev machine.Event) error
 // Wait blocks until an input has ended, and says how. The session is woken if it is at rest. What it waits for is the input, not an
 // attempt at it. ErrOwnedElsewhere, ErrStore and ErrClosed say that this process will not learn the end; the input goes on.
 func (h *Host) Wait(ctx context.Context, sid id.Session, in id.Input) (machine.InputChange, error) {
-	how, err := h.wait(ctx, sid, in)
-	return how, failed("wait for an input of", sid, err)
+	e := h.wait(ctx, sid, in, false)
+	return e.how, failed("wait for an input of", sid, e.err)
 }
 
-func (h *Host) wait(ctx context.Context, sid id.Session, in id.Input) (machine.InputChange, error) {
+// wait is Wait. Early, it does not wait while the run of the input waits for clients alone.
+func (h *Host) wait(ctx context.Context, sid id.Session, in id.Input, early bool) ended {
 	s := h.resident(sid)
 	if s == nil {
 		how, err := h.reader().Input(ctx, sid, in)
 		if err != nil || how.Ended != nil {
-			return how, err
+			return ended{how: how, err: err}
 		}
 		if s, err = h.open(ctx, sid, existing); err != nil {
-			return how, err
+			return ended{how: how, err: err}
 		}
 	}
-	ch := s.waiters.add(in)
-	defer s.waiters.drop(in, ch)
+	one := s.waiters.add(in, early)
+	defer s.waiters.drop(in, one)
 	if why := s.reasonEnded(); why != nil {
-		return machine.InputChange{}, why
+		return ended{err: why}
 	}
 	// The snapshot is published before waiters are told: an input that is live in it has not been told of.
-	if st := s.state(); !live(st, in) {
+	st := s.state()
+	if !live(st, in) {
 		how, err := h.reader().Input(ctx, sid, in)
 		if err != nil || how.Ended != nil {
-			return how, err
+			return ended{how: how, err: err}
 		}
 	}
+	if pending := suspended(st, in); early && pending != nil {
+		return ended{pending: pending}
+	}
 	select {
-	case e := <-ch:
-		return e.how, e.err
+	case e := <-one.ch:
+		return e
 	case <-ctx.Done():
-		return machine.InputChange{}, ctx.Err()
+		return ended{err: ctx.Err()}
 	}
 }
 

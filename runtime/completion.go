@@ -16,7 +16,7 @@ import (
 )
 
 // Outcome is how an input ended, as whoever submitted it is told: Completed, CompletedWithoutResult, Cancelled, Abandoned, AbandonedWithError,
-// FinalizationFailed or Terminated. It follows the input and not an attempt at it.
+// FinalizationFailed or Terminated; or CallbackPending, if it has not. It follows the input and not an attempt at it.
 type Outcome interface{ outcome() }
 
 type (
@@ -90,7 +90,8 @@ func Resolved(in id.Input, o Outcome) *Completion {
 	return &Completion{Input: in, finish: func(context.Context) (Outcome, error) { return o, nil }}
 }
 
-// Wait blocks until the input has ended. An error says that ctx ended, or that there is no such input.
+// Wait blocks until the input has ended, or until its run waits for clients alone: then the outcome is CallbackPending, and whoever waits again
+// once the results are there is told the end. An error says that ctx ended, or that there is no such input.
 func (c *Completion) Wait(ctx context.Context) (Outcome, error) { return c.finish(ctx) }
 
 // Then returns a handle that is done when the input has ended and cleanup has run, once. An error of the cleanup is told beside the outcome. It
@@ -107,7 +108,7 @@ func (c *Completion) Then(cleanup func(context.Context, Outcome) error) *Complet
 			return outcome, failure
 		}
 		o, err := c.finish(ctx)
-		if err != nil {
+		if _, goesOn := o.(CallbackPending); goesOn || err != nil {
 			return o, err
 		}
 		if err := cleanup(ctx, o); err != nil {
@@ -119,8 +120,11 @@ func (c *Completion) Then(cleanup func(context.Context, Outcome) error) *Complet
 }
 
 func (h *Host) outcome(ctx context.Context, sid id.Session, in id.Input) (Outcome, error) {
-	how, err := h.Wait(ctx, sid, in)
+	e := h.wait(ctx, sid, in, true)
+	err := failed("wait for an input of", sid, e.err)
 	switch {
+	case e.pending != nil:
+		return *e.pending, nil
 	case errors.Is(err, ErrUnregistered), errors.Is(err, ErrNotFound) && h.away(ctx, sid):
 		return Terminated{"runtime session unregistered"}, nil
 	case errors.Is(err, ErrOwnedElsewhere), errors.Is(err, ErrStore), errors.Is(err, ErrClosed), errors.Is(err, store.ErrUnknown):
@@ -128,7 +132,7 @@ func (h *Host) outcome(ctx context.Context, sid id.Session, in id.Input) (Outcom
 	case err != nil:
 		return nil, err
 	}
-	o := outcomeOf(how)
+	o := outcomeOf(e.how)
 	c, ok := o.(Completed)
 	if !ok {
 		return o, nil

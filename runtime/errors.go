@@ -38,6 +38,8 @@ var (
 	ErrNotRoutable    = fault.New(fault.Invalid, "cannot be routed")
 	ErrSignal         = fault.New(fault.Internal, "whoever placed the session did not take the news")
 	ErrCleanup        = fault.New(fault.Internal, "executor did not clean up")
+	ErrDecided        = fault.New(fault.Stale, "no decision about the call is waited for")
+	ErrCallbacks      = fault.New(fault.Invalid, "not exactly the callbacks that are pending")
 
 	// Something has to end first. Tried again later the command may succeed.
 	ErrStopping             = fault.New(fault.InProgress, "stop in progress")
@@ -218,8 +220,12 @@ func conditionOf(r *machine.Refusal) error {
 		return ErrNotRunning
 	case machine.GuardCurrent:
 		return ErrNotCurrent
-	case machine.GuardContent, machine.GuardPending, machine.GuardReceipt, machine.GuardNamed:
+	case machine.GuardContent, machine.GuardPending, machine.GuardReceipt, machine.GuardNamed, machine.GuardDecider:
 		return ErrInvalid
+	case machine.GuardUndecided:
+		return ErrDecided
+	case machine.GuardCallbacks:
+		return ErrCallbacks
 	case machine.GuardStopping:
 		return ErrStopping
 	}

@@ -265,6 +265,7 @@ func (s *session) done(mail []*letter, answers []answer, told driver.Told) {
 	s.waiters.resolve(told.Ended)
 	s.watches.note(was, st, told)
 	s.host.follow(s, st)
+	s.waiters.suspend(st)
 	for n, l := range mail {
 		if l.after != nil {
 			l.after(answers[n].err)
