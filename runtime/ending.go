@@ -241,7 +241,8 @@ func (s *session) part(epoch *id.Epoch) error {
 	s.waiters.fail(ErrUnregistered)
 	l := &letter{rank: control, event: machine.Unregister{}}
 	l.after = func(err error) {
-		if err == nil && s.driver != nil {
+		// It may have been registered again, or destroyed, in the very same commit: then it stays.
+		if err == nil && s.driver != nil && s.driver.State().Lifecycle.Away {
 			s.driver = nil
 			s.discard(ErrUnregistered)
 		}
