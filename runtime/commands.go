@@ -58,11 +58,14 @@ func (s *session) registration(ev machine.Register) *letter {
 	return l
 }
 
-// unlessRegistered takes the session out of memory if nothing was ever committed to it: its registration has failed.
+// unlessRegistered takes the session out of memory if it is not registered, as it was before: its registration has failed.
 func (s *session) unlessRegistered(why error) {
 	l := &letter{rank: work}
 	l.after = func(error) {
-		if s.driver == nil || s.driver.State().Version > 0 {
+		if s.driver == nil {
+			return
+		}
+		if st := s.driver.State(); st.Version > 0 && !st.Lifecycle.Away {
 			return
 		}
 		s.discard(why)

@@ -202,8 +202,10 @@ func conditionOf(r *machine.Refusal) error {
 		return ErrDestroyed
 	case machine.WhyStopped:
 		return ErrStopped
-	case machine.WhyRetired, machine.GuardRetiring, machine.GuardArchived:
+	case machine.WhyRetired, machine.GuardRetiring:
 		return ErrRetired
+	case machine.GuardArchived:
+		return ErrArchived
 	case machine.GuardDraining:
 		return ErrUnregisterInProgress
 	case machine.GuardPlace:

@@ -5,8 +5,13 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/machine"
@@ -41,8 +46,13 @@ var codes = map[string]struct {
 	"ErrStaleEpoch":           {runtime.ErrStaleEpoch, fault.Stale},
 	"ErrStaleExecutor":        {runtime.ErrStaleExecutor, fault.Stale},
 	"ErrMoved":                {runtime.ErrMoved, fault.Stale},
+	"ErrDecided":              {runtime.ErrDecided, fault.Stale},
+	"ErrCallbacks":            {runtime.ErrCallbacks, fault.Invalid},
+	"ErrNoOperation":          {runtime.ErrNoOperation, fault.NotFound},
 	"ErrStopping":             {runtime.ErrStopping, fault.InProgress},
 	"ErrUnregisterInProgress": {runtime.ErrUnregisterInProgress, fault.InProgress},
+	"ErrOperationLimit":       {runtime.ErrOperationLimit, fault.Overloaded},
+	"ErrLate":                 {runtime.ErrLate, fault.Stale},
 	"ErrOverloaded":           {runtime.ErrOverloaded, fault.Overloaded},
 	"ErrNotTold":              {runtime.ErrNotTold, fault.Overloaded},
 	"ErrOwnedElsewhere":       {runtime.ErrOwnedElsewhere, fault.OwnedElsewhere},
@@ -71,26 +81,61 @@ func TestR135_every_condition_has_its_public_code(t *testing.T) {
 	if fault.CodeOf(errors.Join(store.ErrUnknown, runtime.ErrOwnedElsewhere)) != fault.OutcomeUnknown {
 		t.Error("an unknown outcome is told as something else")
 	}
-	for _, name := range declared(t) {
+	all := declared(t)
+	for _, name := range all {
 		if _, ok := codes[name]; !ok {
 			t.Errorf("%s has no row in this table", name)
 		}
 	}
+	if len(all) != len(codes) {
+		t.Errorf("%d conditions, and %d rows", len(all), len(codes))
+	}
 }
 
-// declared lists the conditions of errors.go.
+// The document has a row for each code, with exactly the conditions that have it.
+func TestR135_the_document_of_errors_is_true(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]*)\\|").FindAllStringSubmatch(string(text), -1) {
+		for _, name := range regexp.MustCompile(`Err\w+`).FindAllString(row[2], -1) {
+			told[name] = row[1]
+		}
+	}
+	want := map[string]string{}
+	for name, c := range codes {
+		want[name] = c.code.String()
+	}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Errorf("-want +told:\n%s", d)
+	}
+}
+
+// declared lists the conditions of the package.
 func declared(t *testing.T) []string {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, parser.SkipObjectResolution)
+	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out []string
-	ast.Inspect(f, func(n ast.Node) bool {
-		if v, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(v.Names[0].Name, "Err") {
-			out = append(out, v.Names[0].Name)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
 		}
-		return true
-	})
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if v, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(v.Names[0].Name, "Err") {
+				out = append(out, v.Names[0].Name)
+			}
+			return true
+		})
+	}
 	return out
 }
