@@ -25,7 +25,8 @@ func Encode(st machine.State, term uint64) []byte {
 // EncodeRegions returns the values and the kept operations of a state.
 func EncodeRegions(st machine.State) ([]store.Value, []store.OperationRow) {
 	b := &store.Batch{}
-	all := machine.ServersRegion | machine.ModelRegion | machine.PeerRegion | machine.WorkRegion | machine.SaidRegion
+	all := machine.ServersRegion | machine.ModelRegion | machine.PeerRegion | machine.WorkRegion | machine.SaidRegion |
+		machine.ToolsetRegion
 	if err := encodeRegions(b, machine.Regions{}, machine.Commit{Next: st, Regions: all}); err != nil {
 		panic(err)
 	}

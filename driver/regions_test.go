@@ -19,6 +19,9 @@ import (
 	"github.com/meerkat-go/meerkat/machine/operation/registry"
 	"github.com/meerkat-go/meerkat/machine/peer"
 	"github.com/meerkat-go/meerkat/machine/toolserver"
+	"github.com/meerkat-go/meerkat/machine/toolset"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/store/storetest"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -74,6 +77,30 @@ func regional(t testing.TB) *world {
 	w.models()
 	w.peers()
 	w.works()
+	return w
+}
+
+// tooled is a session that also has tools, filters over them, and a call of its model that was offered some.
+func tooled(t testing.TB) *world {
+	w := regional(t)
+	mcp := scope.WitnessOf(scope.Provenance{Kind: scope.MCP, Source: "files"})
+	c, err := scope.NewCatalogue([]scope.Entry{{Name: "read", Witness: mcp}, {Name: "find", Control: true}, {Name: "write", Witness: mcp},
+		{Name: "hidden", Witness: mcp, Deferrable: true, Volume: 200}}, scope.Names{}, true)
+	w.ok(err)
+	stage := func(f scope.Filter) machine.Toolset {
+		return machine.Toolset{Event: toolset.Event{Kind: toolset.StageFilter, Filter: f, Witnesses: c.Witnesses(f.Names())}}
+	}
+	hydrate := stage(scope.Deny("write"))
+	hydrate.Kind = toolset.HydrateInherited
+	w.tell(machine.Interrupt{Run: w.d.State().Run()}, machine.Detach{ID: 1})
+	w.tell(machine.Attach{Attachment: machine.Attachment{ID: 2, Grain: run.Fine}, Catalogue: c}, hydrate, stage(scope.Deny("read")),
+		machine.Toolset{Event: toolset.Event{Kind: toolset.RequestDeferred, Witnesses: c.Witnesses(scope.NamesOf("hidden"))}})
+	if w.d.State().Run() == "" {
+		w.tell(submit("a", "hello"))
+	}
+	w.tell(reply(w.model(), "", "ro"))
+	w.tell(settle(w.tool("ro"), "what it says")) // the next call is offered what was staged
+	w.tell(stage(scope.All()))
 	return w
 }
 
@@ -167,6 +194,9 @@ func regions(t testing.TB, s machine.State) map[string]string {
 	if s.Said != nil {
 		put("said", s.Said)
 	}
+	if s.Toolset != nil {
+		put("toolset", s.Toolset)
+	}
 	return out
 }
 
@@ -215,12 +245,12 @@ func valueNames(b *store.Batch) (out []string) {
 
 func TestR29_regions_come_back_as_they_were_and_what_belongs_to_the_process_does_not(t *testing.T) {
 	t.Parallel()
-	w := regional(t)
+	w := tooled(t)
 	was := w.d.State()
 	loaded, err := w.reader().State(t.Context(), sid)
 	w.ok(err)
 	same(t, regions(t, loaded), regions(t, was))
-	if len(regions(t, was)) != 5 {
+	if len(regions(t, was)) != 6 {
 		t.Fatalf("a region is not used: %v", regions(t, was))
 	}
 	w.ok(machine.Check(loaded))
@@ -413,20 +443,22 @@ func spoiled(t *testing.T, l store.Loaded, place, from, to string) store.Loaded 
 
 func TestR29_a_region_that_breaks_its_own_rules_is_refused(t *testing.T) {
 	t.Parallel()
-	w := regional(t)
+	w := tooled(t)
 	good, err := w.memory.Load(t.Context(), sid)
 	w.ok(err)
 	for what, c := range map[string]struct{ place, from, to string }{
 		"a phase that is none":              {"toolservers", `"base":1`, `"base":77`},
 		"a server that is null":             {"toolservers", `["later",{`, `["later",null],["m",{`},
 		"a switch without a baseline":       {"model", `"baseline":{"model":"opus"}`, `"baseline":{"model":""}`},
-		"a phase of the model that is none": {"model", `"phase":2`, `"phase":77`},
+		"a phase of the model that is none": {"model", `"phase":3`, `"phase":77`},
 		"a peer without a name":             {"peer", `"name":"carl"`, `"name":""`},
 		"a supervisor in no phase":          {"peer", `"supervisor":{"phase":1`, `"supervisor":{"phase":9`},
 		"a request that is over":            {"peer", `"phase":2,"deadline"`, `"phase":4,"deadline"`},
-		"a cursor beyond the end":           {"work", `"announced":1`, `"announced":9`},
+		"a cursor beyond the end":           {"work", `"announced":2`, `"announced":9`},
 		"a completion that is missing":      {"work", `"watermark":2`, `"watermark":3`},
 		"a line that was said twice":        {"said", `"keys":[["rule 1",1]]`, `"keys":[["rule 1",2]]`},
+		"a revision beyond the counter":     {"toolset", `"next":`, `"next":0,"x":`},
+		"a phase of tools that is none":     {"toolset", `"next":`, `"phase":77,"next":`},
 		"a state that is none":              {"work", `"s":{`, `"s":7,"x":{`},
 		"an operation of no status":         {"build", `"status":2`, `"status":77`},
 		"an operation that ended early":     {"build", `"status":2`, `"status":4`},
@@ -475,19 +507,19 @@ func TestR25_what_became_of_a_commit_of_operations_is_looked_up(t *testing.T) {
 
 // Whatever a store hands back for the regions, it is a state that keeps their rules and decides, or an error.
 func FuzzDecodeRegions(f *testing.F) {
-	w := regional(f)
+	w := tooled(f)
 	l, err := w.memory.Load(f.Context(), sid)
 	w.ok(err)
 	of := map[string][]byte{}
 	for _, v := range l.Values {
 		of[v.Name] = v.Data
 	}
-	f.Add(of["toolservers"], of["model"], of["peer"], of["work"], of["said"], l.Operations[0].Body, l.Operations[2].Body)
+	f.Add(of["toolservers"], of["toolset"], of["model"], of["peer"], of["work"], of["said"], l.Operations[0].Body, l.Operations[2].Body)
 	none := []byte(`{"f":1}`)
-	f.Add(none, none, none, none, none, none, none)
-	f.Fuzz(func(t *testing.T, servers, model, peers, work, said, o1, o2 []byte) {
+	f.Add(none, none, none, none, none, none, none, none)
+	f.Fuzz(func(t *testing.T, servers, tools, model, peers, work, said, o1, o2 []byte) {
 		in := store.Loaded{Version: l.Version, Control: l.Control, Values: []store.Value{{Name: "model", Data: model}, {Name: "peer", Data: peers},
-			{Name: "said", Data: said}, {Name: "toolservers", Data: servers}, {Name: "work", Data: work}}}
+			{Name: "said", Data: said}, {Name: "toolservers", Data: servers}, {Name: "toolset", Data: tools}, {Name: "work", Data: work}}}
 		for n, body := range [][]byte{o1, o2} {
 			if len(body) > 0 {
 				in.Operations = append(in.Operations, store.OperationRow{ID: l.Operations[2*n].ID, Kept: true, Seq: l.Operations[2*n].Seq, Body: body})
@@ -516,6 +548,9 @@ func FuzzDecodeRegions(f *testing.F) {
 		}
 		for k := range toolserver.Revive + 1 {
 			decides(t, st, server(k, "files"))
+		}
+		for k := range toolset.FailClosed + 1 {
+			decides(t, st, machine.Toolset{Event: toolset.Event{Kind: k, Run: "r"}})
 		}
 		decides(t, st, machine.Tick{}, machine.Opened{}, machine.Stop{}, machine.Destroy{}, machine.Reset{})
 	})
