@@ -332,6 +332,7 @@ func (b *step) destroy() error {
 
 // giveUp abandons what waits and ends the bound run at once, for a session that is to end.
 func (b *step) giveUp(cause, reason string) error {
+	b.ending = true
 	if err := b.abandonAll(cause, ""); err != nil {
 		return err
 	}

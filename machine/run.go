@@ -21,7 +21,7 @@ import (
 func (b *step) startNext() error {
 	for {
 		phase := b.s.Lifecycle.Phase
-		if phase != lifecycle.Idle && phase != lifecycle.Retired || !b.s.Attached() || b.s.Transient.Draining {
+		if phase != lifecycle.Idle && phase != lifecycle.Retired || !b.s.Attached() || b.s.Transient.Draining || b.ending {
 			return nil
 		}
 		batch := b.s.Inbox.Batch(phase == lifecycle.Retired)

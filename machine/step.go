@@ -133,6 +133,7 @@ type step struct {
 	ordinal uint32 // of the next effect
 	round   int    // facts belong to; -1: the one the turn is in
 	dirty   bool   // something durable changed
+	ending  bool   // the session is to end: nothing begins any more
 	because string // why the run's inputs end, if not because of the run
 
 	output   json.RawMessage // of the run that ends
