@@ -57,7 +57,7 @@ func (f *findings) words(prev State, c Commit) {
 			continue
 		}
 		w := said[told.Effect]
-		f.want(w != nil && w.Granted == told.Granted && w.By == told.By && w.Message == told.Message, "R129", "the decision about %s is told as %+v, and is %+v",
+		f.want(w != nil && w.Granted == told.Granted && w.By == told.By && w.Message == told.Message && w.At.Equal(e.Time), "R129", "the decision about %s is told as %+v, and is %+v",
 			told.Effect, told, w)
 		delete(said, told.Effect)
 	}

@@ -165,7 +165,7 @@ func TestR128_a_word_that_nobody_knows_is_not_waited_for(t *testing.T) {
 
 func TestR128_a_run_that_only_waits_for_words_loses_nobody_however_often(t *testing.T) {
 	t.Parallel()
-	s := holding(t)
+	s := must(t, holding(t), machine.Bind{Placement: machine.Placement{Runtime: "east"}}, machine.Retire{}) // its orchestrator is to hear of it
 	for range 3 * machine.MaxResumes {
 		for _, ev := range []machine.Event{machine.Opened{Attachment: machine.Attachment{ID: 1}}, machine.ExecutorLost{Run: s.Run()}} {
 			next := must(t, s, ev)
