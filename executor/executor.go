@@ -43,8 +43,9 @@ type Run struct {
 
 // Turn is the executor's end of the session.
 type Turn interface {
-	// Directives yields what is open, each once. It blocks while an answer is outstanding, since the answer may open more, and
-	// ends when nothing is open or ctx ends. One consumer at a time.
+	// Directives yields what is open for the executor, each once. It blocks while an answer is outstanding, since the answer may open more, and
+	// ends when nothing is, or ctx ends: calls that wait for a word (run.Intent.Hold) are not, and when they are released the executor is put to
+	// work again. What is opened after the end is not yielded any more. One consumer at a time.
 	Directives(ctx context.Context) iter.Seq[run.Directive]
 	// Report answers a directive. It returns nil once the answer is durable and ErrStale when it is not wanted any more. It
 	// retries a failing store itself, until ctx ends; the report is then void, and the directive still open. May be called

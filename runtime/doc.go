@@ -18,7 +18,7 @@
 //	run over, or another one bound       cancel the activation; start the next when it has returned, or after Config.Grace
 //	entries open, nobody on them         start an activation
 //	entries open, not given yet          give them
-//	nothing open                         let the activation end
+//	nothing open but calls that wait     let the activation end: whoever allows one, or brings a result, makes the next begin
 //	the lease may have run out           give nothing
 //
 // # Time
