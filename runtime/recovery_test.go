@@ -176,7 +176,7 @@ func TestR131_a_store_that_is_away_is_told_as_that_and_leaves_the_session_as_it_
 		w.store.decide(always(full)) // it can be read, and what an earlier process left open cannot be decided about
 		backoff(q.RegisterSession(w.ctx, sid, runtime.Registration{}), store.ErrFull)
 		w.store.decide(nil)
-		if st := q.state(); st.Version != before.Version || st.Lifecycle != before.Lifecycle {
+		if st := q.state(); st.Version != before.Version || st.Lifecycle != before.Lifecycle || st.Cursor != before.Cursor {
 			w.Errorf("%+v was %+v", st.Lifecycle, before.Lifecycle)
 		}
 		w.ok(q.RegisterSession(w.ctx, sid, runtime.Registration{}))
@@ -239,7 +239,7 @@ func TestR105_what_waits_is_listed_in_the_order_in_which_it_is_taken_and_keeps_i
 		}
 		listed(p, "a", "b", "c")
 		w.ok(p.task(run.ApplyRun).refuses()) // a goes behind
-		m := p.task(run.ApplyRun)
+		p.task(run.ApplyRun)
 		listed(p, "b", "c", "a")
 		p.steer("s", "by the way") // of the lane that goes first
 		_, err := p.AcceptWithoutWake(w.ctx, sid, runtime.Input{ID: "aside", Content: says("nothing urgent")})
@@ -252,7 +252,7 @@ func TestR105_what_waits_is_listed_in_the_order_in_which_it_is_taken_and_keeps_i
 		_, err = q.WakeSession(w.ctx, sid)
 		w.ok(err)
 		listed(q, want...)
-		m = q.task(run.ApplyRun)
+		m := q.task(run.ApplyRun)
 		if list := q.state().Inbox.Staged(); len(list) != 1 || list[0].ID != "b" {
 			w.Fatalf("staged %v", list)
 		}
