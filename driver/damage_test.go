@@ -220,16 +220,23 @@ func TestDamage_of_many_rows_is_told_in_one_line(t *testing.T) {
 // kind, at any place of any row.
 func TestR130_no_session_is_opened_that_breaks_a_rule(t *testing.T) {
 	t.Parallel()
-	whole, _ := eventful(t)
+	full, _ := eventful(t)
+	worlds := []*world{full, waiting(t), regional(t), tooled(t)}
 	rapid.Check(t, func(rt *rapid.T) {
 		spoilt := ""
-		w := whole.changed(func(l *store.Loaded) {
+		w := rapid.SampledFrom(worlds).Draw(rt, "session").changed(func(l *store.Loaded) {
 			rows := []*[]byte{&l.Control}
 			for n := range l.Inputs {
 				rows = append(rows, &l.Inputs[n].Body)
 			}
 			for n := range l.Effects {
 				rows = append(rows, &l.Effects[n].Body)
+			}
+			for n := range l.Operations {
+				rows = append(rows, &l.Operations[n].Body)
+			}
+			for n := range l.Values {
+				rows = append(rows, &l.Values[n].Data)
 			}
 			row := rapid.SampledFrom(rows).Draw(rt, "row")
 			var v any

@@ -43,6 +43,9 @@
 //	an executor returns early, panics    ExecutorLost for what it was given, committed before anything is given out again
 //	an executor does not let go          given up after Config.Grace and counted; its reports are stale. Until then no other is put
 //	                                     to work on the session, also when it was lost and came back to this process
+//	rows are damaged, or break a rule    the session is not opened: ErrRepairBlocked with the evidence. Nothing is written or kept
+//	rows cannot be read                  the session is not opened: ErrRecoveryBackoff. The next attempt looks anew
+//	the store hangs while somebody looks the look is given up after Config.Glance: ErrUnread
 //	the process dies                     the next owner loads the session; ExecutorLost for all that is open
 //
 // No lock is held while an executor, the store or a listener runs.
