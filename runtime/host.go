@@ -192,12 +192,11 @@ func (h *Host) wake(sid id.Session, sl *slot) (*session, error) {
 	if err != nil {
 		return nil, errors.Join(h.unrecovered(err), h.config.Store.Release(h.ctx, lease))
 	}
-	s := &session{host: h, id: sid, slot: sl, driver: d, gone: make(chan struct{}), sending: map[id.Effect]bool{}}
-	s.lease.Store(&lease)
+	s := &session{host: h, id: sid, slot: sl, driver: d, gone: make(chan struct{})}
+	s.lease.Store(d.Held())
 	s.holdUntil(asked.Add(h.config.LeaseTTL))
-	st := d.State()
-	s.snapshot.Store(&st)
-	if st.Version == 0 {
+	s.snapshot.Store(d.Shared())
+	if d.State().Version == 0 {
 		return s, nil // RegisterSession goes on from here
 	}
 	if err := s.resume(h.ctx); err != nil {
@@ -281,19 +280,6 @@ func (s *session) resume(ctx context.Context) error {
 	}
 	l.event = opened
 	_, err := s.ask(ctx, l)
-	return err
-}
-
-// attachDefault wires the host's own executor in, if it has one and the session has none.
-func (s *session) attachDefault(ctx context.Context) error {
-	if s.host.config.Executor == nil {
-		return nil
-	}
-	_, err := s.ask(ctx, s.attachment(s.host.config.Executor))
-	var r *machine.Refusal
-	if errors.As(err, &r) && r.Guard == machine.GuardAttached {
-		return nil
-	}
 	return err
 }
 

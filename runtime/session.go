@@ -260,7 +260,7 @@ func refused(err error) bool {
 // done tells what is durable now, answers the letters it came from, and makes the world follow it.
 func (s *session) done(mail []*letter, answers []answer, told driver.Told) {
 	was, st := s.state(), s.driver.State()
-	s.snapshot.Store(&st)
+	s.snapshot.Store(s.driver.Shared())
 	s.host.config.Feed.Publish(s.id, told.Events...)
 	s.waiters.resolve(told.Ended)
 	s.watches.note(was, st, told)

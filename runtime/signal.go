@@ -21,6 +21,9 @@ func (s *session) signal(st machine.State) {
 		if d.Kind != run.Deliver || s.sending[eff] || s.host.closing.Load() {
 			continue
 		}
+		if s.sending == nil {
+			s.sending = map[id.Effect]bool{}
+		}
 		s.sending[eff] = true
 		s.host.calls.add()
 		go func() {
