@@ -22,7 +22,8 @@ var ErrStaleHandle = fault.New(fault.Stale, "the handle is of a registration or 
 // that was given to Apply is good only while that executor is attached, over all of its activations; what outlives its executor needs a
 // handle of the registration instead. Afterwards every method fails with ErrStaleHandle. What the session does not accept is a *Refused.
 //
-// Two handles of one registration and one executor are equal as interface values.
+// Two handles of one registration and one executor are equal as interface values. A field is nil where whoever runs the executor has nothing for it, as
+// in tests of an executor alone.
 type Handles struct {
 	Operations   Operations
 	Completions  Completions
@@ -197,7 +198,7 @@ type Operations interface {
 	Watch(ctx context.Context, op string) (<-chan OperationOutcome, error)
 	// WaitAll blocks until all of the operations have ended, in whatever way, and returns their outcomes in the order asked for. One wait is active
 	// at a time for a session: another one is refused with WhyWaiting. If ctx ends the wait is over and the operations go on. The token
-	// names the wait for people.
+	// names the wait for people. An operation that has long ended and is in the feed no more is refused as one that nobody knows.
 	WaitAll(ctx context.Context, token string, ops []string) ([]Awaited, error)
 	// Since returns what ended behind a cursor, in order.
 	Since(ctx context.Context, cursor uint64) (CompletionPage, error)
@@ -205,7 +206,7 @@ type Operations interface {
 	WaitForAdvance(ctx context.Context, cursor uint64) (uint64, error)
 }
 
-// CompletionCursors are numbers of ended operations. They count within a registration and survive its process.
+// CompletionCursors are numbers of ended operations. They count from the session's beginning, and none is given twice.
 type CompletionCursors struct {
 	Announced uint64 // up to here the conversation was told
 	Watermark uint64 // of the last that ended
