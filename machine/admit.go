@@ -60,7 +60,7 @@ const KeyLife = 24 * time.Hour
 // release takes the key from an ended input, in the commit that gives it to another.
 func (b *step) release(p Prior) {
 	p.Item.Key = ""
-	b.c.Inputs = append(b.c.Inputs, InputChange{p.Item, p.Ended})
+	b.c.Inputs = append(b.c.Inputs, InputChange(p))
 	b.dirty = true
 }
 
