@@ -52,13 +52,13 @@ var kinds = []string{"register", "admit", "prepare", "close", "stop", "retire", 
 // State of the region.
 type State struct {
 	Phase    Phase    `json:"phase"`
-	Run      id.Run   `json:"run,omitempty"`      // bound exactly in Running
 	Stopping bool     `json:"stopping,omitempty"` // Running: the run's end lands in Stopped
 	Retiring bool     `json:"retiring,omitempty"` // Running: the run's end lands in Retired
-	Reason   string   `json:"reason,omitempty"`   // why it stops or stopped
-	Epoch    id.Epoch `json:"epoch,omitempty"`    // of the registration; empty in records older than epochs
 	Away     bool     `json:"away,omitempty"`     // unregistered, and its rows are kept
 	Archived bool     `json:"archived,omitempty"` // retired for good: a record
+	Run      id.Run   `json:"run,omitempty"`      // bound exactly in Running
+	Reason   string   `json:"reason,omitempty"`   // why it stops or stopped
+	Epoch    id.Epoch `json:"epoch,omitempty"`    // of the registration; empty in records older than epochs
 }
 
 // Event of the region.

@@ -72,9 +72,9 @@ type Link struct {
 	Ingress   string // identity of the comms runtime that holds the ingress; empty: none
 	Phase     DrainPhase
 	Mode      Mode    // set unless Inactive
-	Runtime   Runtime // bound to the drain: set in Running and ExitedRespawnable
 	Exit      Reason  // why the last one ended
 	Dismissed bool    // it ends once everything that came before is handed over
+	Runtime   Runtime // bound to the drain: set in Running and ExitedRespawnable
 	Idle      time.Duration
 	Quiet     time.Time // Running and Timed: it ends then unless something comes
 	Streams   pmap.Map[pmap.Name, Stream]
