@@ -82,6 +82,7 @@ func contextRuns() error {
 
 var regions = map[string]func() (string, error){"lifecycle": lifecycleCells, "operation": operationCells, "turn": turnCells}
 
+// Scenario: M1, M6, M7
 func TestR17_every_cell_of_every_region_is_decided_as_written_down(t *testing.T) {
 	t.Parallel()
 	for name, drive := range regions {
@@ -126,6 +127,7 @@ func turnVariants() (states []turn.State, events []turn.Event) {
 	return states, events
 }
 
+// Scenario: M7
 func TestR17_the_diagrams_in_docs_are_those_of_the_tables(t *testing.T) {
 	t.Parallel()
 	for name, diagram := range map[string]string{

@@ -263,6 +263,7 @@ func begun(choose chooser) *world {
 	return w
 }
 
+// Scenario: M1, M3
 func TestR19_R20_R31_whatever_a_session_is_told_the_rules_hold_and_it_comes_to_rest(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -104,6 +104,9 @@ func (w *world) tell(ev machine.Event) (c machine.Commit, refusal, breach error)
 		if !errors.As(refusal, &no) || no.Sort == nil || no.Region == "" || no.Phase == "" || no.Event == "" || no.Guard == "" {
 			errs = append(errs, fmt.Errorf("R18: %#v does not say who refuses what, and why", refusal))
 		}
+		if !w.quick && encodeCommit(c) != encodeCommit(machine.Commit{}) {
+			errs = append(errs, fmt.Errorf("R18: what is refused has decided %s", encodeCommit(c)))
+		}
 		return c, refusal, errors.Join(errs...)
 	}
 	errs = append(errs, machine.CheckCommit(prev, c), machine.Check(c.Next))

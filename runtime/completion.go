@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -174,8 +175,8 @@ func outcomeOf(how machine.InputChange) Outcome {
 	if reason, ok := terminations[e.Cause]; ok {
 		return Terminated{reason}
 	}
-	if e.Error != "" && e.Run != "" {
+	if e.Error != "" {
 		return AbandonedWithError{Run: e.Run, Reason: e.Cause, Error: Failure{Kind: e.Cause, Failure: e.Kind, Detail: e.Error}}
 	}
-	return Abandoned{Reason: e.Cause}
+	return Abandoned{Reason: cmp.Or(e.Cause, e.Status), By: e.By} // superseded and coalesced have no other cause
 }

@@ -26,6 +26,7 @@ func cells() (string, error) {
 	return fsmtest.Cells(Table, states, events, func(e Event, k Kind) Event { e.Kind = k; return e })
 }
 
+// Scenario: M7
 func TestR17_every_cell_is_decided_as_written_down(t *testing.T) {
 	t.Parallel()
 	got, err := cells()
@@ -35,6 +36,7 @@ func TestR17_every_cell_is_decided_as_written_down(t *testing.T) {
 	golden.Equal(t, "testdata/cells.txt", []byte(got))
 }
 
+// Scenario: M7
 func TestR17_the_diagram_in_docs_is_that_of_the_table(t *testing.T) {
 	t.Parallel()
 	diagram := strings.Replace(Table.Diagram(), "go test ./machine -update", "go test ./machine/inbox -update", 1)
@@ -43,6 +45,7 @@ func TestR17_the_diagram_in_docs_is_that_of_the_table(t *testing.T) {
 
 // The table is swapped for faulty ones, so this test may not run beside others: it does not call t.Parallel, and those that do wait until
 // it is over.
+// Scenario: M6
 func TestR17_a_fault_in_any_rule_is_noticed(t *testing.T) {
 	alone := fsmtest.Survey(t, &Table, cells, func() error {
 		for seed := range uint64(12) {

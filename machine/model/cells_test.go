@@ -157,6 +157,7 @@ func routingCells() (string, error) {
 		func(e model.RoutingEvent, k model.RoutingKind) model.RoutingEvent { e.Kind = k; return e })
 }
 
+// Scenario: M7
 func TestR17_every_cell_of_both_tables_is_decided_as_written_down(t *testing.T) {
 	t.Parallel()
 	for name, drive := range map[string]func() (string, error){"identity": identityCells, "routing": routingCells} {
@@ -168,6 +169,7 @@ func TestR17_every_cell_of_both_tables_is_decided_as_written_down(t *testing.T) 
 	}
 }
 
+// Scenario: M7
 func TestR17_the_diagrams_in_docs_are_those_of_the_tables(t *testing.T) {
 	t.Parallel()
 	golden.Equal(t, "../../docs/machine/model.mmd", []byte(model.IdentityTable.Diagram()))
@@ -176,6 +178,7 @@ func TestR17_the_diagrams_in_docs_are_those_of_the_tables(t *testing.T) {
 
 // The tables are swapped for faulty ones, so this test may not run beside others: it does not call t.Parallel, and those that do
 // wait until it is over. What shows in the cells alone is what no session gets into: guards of what the tables keep true themselves.
+// Scenario: M6
 func TestR17_a_fault_in_any_rule_of_either_table_is_noticed(t *testing.T) {
 	behaves := func() error { return walks(80, 40) }
 	alone := fsmtest.Survey(t, &model.IdentityTable, identityCells, behaves)

@@ -163,6 +163,7 @@ func TestR99_a_state_that_cannot_be_is_noticed(t *testing.T) {
 }
 
 // The table is swapped for faulty ones, so this test may not run beside others: it does not call t.Parallel.
+// Scenario: M6
 func TestR17_a_fault_in_any_rule_of_a_call_is_noticed(t *testing.T) {
 	cells := func() (string, error) {
 		states := []State{{Attempt: 1}, {Attempt: MaxAttempts, Repeatable: true}, {Repeatable: true}, {For: Approval}, {For: Callback}, {Yields: true}}

@@ -85,6 +85,7 @@ func streamCells() (string, error) {
 	return fsmtest.Cells(peer.Streams, states, events, func(e peer.StreamEvent, k peer.StreamKind) peer.StreamEvent { e.Kind = k; return e })
 }
 
+// Scenario: M7
 func TestR17_every_cell_of_the_peer_tables_is_decided_as_written_down(t *testing.T) {
 	t.Parallel()
 	for name, drive := range map[string]func() (string, error){"peer": peerCells, "bridge": bridgeCells, "request": requestCells,
@@ -97,6 +98,7 @@ func TestR17_every_cell_of_the_peer_tables_is_decided_as_written_down(t *testing
 	}
 }
 
+// Scenario: M7
 func TestR17_the_diagrams_of_the_peer_tables_are_those_of_the_tables(t *testing.T) {
 	t.Parallel()
 	for name, diagram := range map[string]string{

@@ -10,6 +10,7 @@ import (
 
 // The tables are swapped for faulty ones, so this test may not run beside others: it does not call t.Parallel, and those that do
 // wait until it is over.
+// Scenario: M6
 func TestR17_a_fault_in_any_rule_of_the_peer_tables_is_noticed_by_what_it_does(t *testing.T) {
 	for _, alone := range [][]string{
 		fsmtest.Survey(t, &peer.Table, peerCells, behaves("peers")),

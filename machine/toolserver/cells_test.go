@@ -65,6 +65,7 @@ func regionCells() (string, error) {
 	return fsmtest.Cells(Table, []State{base, full}, events, func(e Event, k Kind) Event { e.Kind = k; return e })
 }
 
+// Scenario: M7
 func TestR17_every_cell_of_both_tables_is_decided_as_written_down(t *testing.T) {
 	t.Parallel()
 	for name, drive := range map[string]func() (string, error){"toolserver": serverCells, "toolservers": regionCells} {
@@ -80,6 +81,7 @@ func TestR17_every_cell_of_both_tables_is_decided_as_written_down(t *testing.T) 
 
 // The tables are swapped for faulty ones, so this test does not call t.Parallel, and those that do wait until it is over. What shows
 // in the cells alone are guards that something else implies: that the base has no connect, or that the number is of no other one.
+// Scenario: M6
 func TestR17_a_fault_in_any_rule_of_both_tables_is_noticed(t *testing.T) {
 	for _, name := range append(fsmtest.Survey(t, &Servers, serverCells, behaves), fsmtest.Survey(t, &Table, regionCells, behaves)...) {
 		if !strings.Contains(name, "without the guard") {

@@ -93,6 +93,7 @@ func cells() (string, error) {
 	return fsmtest.Cells(Table, states, events, func(e Event, k Kind) Event { e.Kind = k; return e })
 }
 
+// Scenario: M7
 func TestR17_every_cell_is_decided_as_written_down(t *testing.T) {
 	t.Parallel()
 	got, err := cells()
@@ -102,6 +103,7 @@ func TestR17_every_cell_is_decided_as_written_down(t *testing.T) {
 	golden.Equal(t, "testdata/cells.txt", []byte(got))
 }
 
+// Scenario: M7
 func TestR17_the_diagram_in_docs_is_that_of_the_table(t *testing.T) {
 	t.Parallel()
 	golden.Equal(t, "../../docs/machine/toolset.mmd", []byte(Table.Diagram()))
@@ -118,6 +120,7 @@ func behaves() error {
 }
 
 // The table is swapped for faulty ones, so this test may not run beside others: it does not call t.Parallel.
+// Scenario: M6
 func TestR17_a_fault_in_any_rule_is_noticed(t *testing.T) {
 	for _, name := range fsmtest.Survey(t, &Table, cells, behaves) {
 		t.Errorf("no session behaves otherwise for %s", name)

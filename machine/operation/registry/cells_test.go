@@ -34,6 +34,7 @@ func registryCells() (string, error) {
 	return fsmtest.Cells(Table, states, events, func(e Event, k level) Event { e.Kind = Kind(k) + RequestWaitAll; return e })
 }
 
+// Scenario: M7
 func TestR17_every_cell_of_both_tables_is_decided_as_written_down(t *testing.T) {
 	t.Parallel()
 	for name, drive := range map[string]func() (string, error){"operations": operationCells, "registry": registryCells} {
@@ -45,6 +46,7 @@ func TestR17_every_cell_of_both_tables_is_decided_as_written_down(t *testing.T) 
 	}
 }
 
+// Scenario: M7
 func TestR17_the_diagrams_in_docs_are_those_of_both_tables(t *testing.T) {
 	t.Parallel()
 	golden.Equal(t, "../../../docs/machine/operation-background.mmd", []byte(Operations.Diagram()))
@@ -63,6 +65,7 @@ func behaves() error {
 }
 
 // The tables are swapped for faulty ones, so this test may not run beside others: it does not call t.Parallel.
+// Scenario: M6
 func TestR17_a_fault_in_any_rule_of_both_tables_is_noticed(t *testing.T) {
 	survey(t, &Operations, operationCells)
 	survey(t, &Table, registryCells)
