@@ -118,6 +118,8 @@ var layers = []layer{
 	{pkg: "sim/*", band: prove, may: join(vocabulary, []string{"store", "executor", "llm", "tool"}), why: "a part of the simulated world stands behind a contract"},
 	{pkg: "bench", band: prove, may: join(vocabulary, []string{".", "control", "store", "store/*", "llm", "llm/*", "tool", "tool/*", "executor", "agent", "runtime", "feed", "driver"}),
 		why: "a benchmark measures what a user gets; a benchmark of the machine stands beside the machine"},
+	{pkg: "bench/commands", band: prove, may: join(vocabulary, []string{"executor", "feed", "runtime", "store", "store/memory", "store/sqlite"}),
+		why: "it measures the runtime itself, which no plane stands before: below it there is what a host is made of, and no agent"},
 	{pkg: "bench/*", band: prove, may: join(vocabulary, []string{".", "control", "llm", "llm/*", "tool", "tool/*"}), vendors: []string{"golang.org/x/sys"}, why: "a benchmark measures what a user gets"},
 	{pkg: "internal/near", band: prove, why: "it compares letters and knows nothing of what they name"},
 	{pkg: "internal/process", band: prove, may: join(vocabulary, []string{"store"}), why: "it says who owns leases, in the store's words, and nothing else"},
