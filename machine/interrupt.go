@@ -16,6 +16,9 @@ const MaxResumes = 5
 
 // current refuses a command that names another run than the bound one, or any where none is.
 func (b *step) current(event string, r id.Run) error {
+	if err := b.in(event, lifecycle.Idle, lifecycle.Running, lifecycle.Stopped, lifecycle.Retired); err != nil {
+		return err
+	}
 	switch {
 	case b.s.Lifecycle.Phase != lifecycle.Running:
 		return b.refuse(event, GuardRunning)

@@ -35,8 +35,19 @@ func (h *Host) register(ctx context.Context, sid id.Session, r Registration) err
 	if err != nil {
 		return err
 	}
-	if _, err = s.ask(ctx, s.registration(machine.Register{Profile: r.Profile, System: r.System})); err != nil {
+	l := s.registration(machine.Register{Profile: r.Profile, System: r.System})
+	missing := false
+	if r.Profile == nil {
+		l.local = func() {
+			if missing = s.driver != nil && s.driver.State().Version == 0; missing { // somebody else is about to make it
+				l.event, l.after = nil, nil
+			}
+		}
+	}
+	if _, err = s.ask(ctx, l); err != nil {
 		s.unlessRegistered(err)
+	} else if missing {
+		err = ErrNotFound
 	}
 	return err
 }
@@ -65,8 +76,13 @@ func (s *session) unlessRegistered(why error) {
 		if s.driver == nil {
 			return
 		}
-		if st := s.driver.State(); st.Version > 0 && !st.Lifecycle.Away {
+		switch st := s.driver.State(); { // what is told to others who came meanwhile
+		case st.Version > 0 && !st.Lifecycle.Away:
 			return
+		case st.Lifecycle.Away:
+			why = ErrUnregistered
+		case refused(why):
+			why = ErrNotFound
 		}
 		s.discard(why)
 		s.driver = nil

@@ -199,13 +199,20 @@ func (s *session) parts(epoch *id.Epoch) (_ *parting, mine bool) {
 	s.host.calls.add()
 	go func() { // not the caller's: whoever joins must not depend on the first
 		defer s.host.calls.done()
-		t.err = s.part(epoch)
-		s.mu.Lock()
-		s.parting = nil
-		s.mu.Unlock()
+		t.err = s.part(t, epoch)
+		s.decided(t)
 		close(t.done)
 	}()
 	return t, true
+}
+
+// decided lets nobody join an unregistration any more: whoever asks now asks about what comes after it.
+func (s *session) decided(t *parting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parting == t {
+		s.parting = nil
+	}
 }
 
 // parting is an unregistration that is under way.
@@ -215,7 +222,7 @@ type parting struct {
 }
 
 // part unregisters the session.
-func (s *session) part(epoch *id.Epoch) error {
+func (s *session) part(t *parting, epoch *id.Epoch) error {
 	ctx := s.host.ctx
 	still := make(chan error, 1)
 	var begin machine.Event = machine.Drain{}
@@ -241,6 +248,7 @@ func (s *session) part(epoch *id.Epoch) error {
 	s.waiters.fail(ErrUnregistered)
 	l := &letter{rank: control, event: machine.Unregister{}}
 	l.after = func(err error) {
+		s.decided(t)
 		// It may have been registered again, or destroyed, in the very same commit: then it stays.
 		if err == nil && s.driver != nil && s.driver.State().Lifecycle.Away {
 			s.driver = nil

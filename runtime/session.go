@@ -82,7 +82,9 @@ type session struct {
 // attempt is a commit whose outcome is unknown.
 type attempt struct {
 	staged  *driver.Staged
-	answers []answer // to the first letters of the mail
+	answers []answer  // to the first letters of the mail
+	left    []*letter // those before them that were answered as unknown: only what is to be done after them is left
+	told    []answer  // that they would have got
 }
 
 // put gives the session a letter and sees to it that somebody reads it.
@@ -209,7 +211,7 @@ func (s *session) write(mail []*letter) ([]*letter, error) {
 		if written {
 			n := len(u.answers)
 			s.failed = time.Time{}
-			s.done(mail[:n], u.answers, told)
+			s.done(slices.Concat(u.left, mail[:n]), slices.Concat(u.told, u.answers), told)
 			if mail = mail[n:]; len(mail) == 0 || s.driver == nil {
 				return mail, nil
 			}
@@ -223,7 +225,7 @@ func (s *session) write(mail []*letter) ([]*letter, error) {
 	told, err := staged.Commit(s.host.ctx)
 	switch {
 	case errors.Is(err, store.ErrUnknown), errors.Is(err, store.ErrConflict):
-		s.unsure = &attempt{staged, answers}
+		s.unsure = &attempt{staged: staged, answers: answers}
 		return mail, err
 	case err != nil:
 		return mail, err
@@ -324,6 +326,7 @@ func (s *session) storeFails(mail []*letter, err error, began time.Time) {
 			}
 		case n < mayBe:
 			l.reply(answer{err: errors.Join(store.ErrUnknown, err)})
+			s.unsure.left, s.unsure.told = append(s.unsure.left, &letter{after: l.after}), append(s.unsure.told, s.unsure.answers[n])
 		default:
 			l.reply(answer{err: err})
 		}
