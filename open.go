@@ -15,6 +15,7 @@ import (
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/feed"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/internal/process"
 	"github.com/meerkat-go/meerkat/llm"
 	"github.com/meerkat-go/meerkat/llm/anthropic"
@@ -62,7 +63,11 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 	if ex == nil {
 		ex = &agent.Executor{Models: r.models, Tools: boxes.of}
 	}
-	r.host = runtime.New(runtime.Config{Store: st, Feed: r.hub, Owner: process.Self(), Gone: process.Gone, Executor: ex})
+	host := runtime.Config{Store: st, Feed: r.hub, Owner: process.Self(), Gone: process.Gone, Executor: ex}
+	if c.Executor == nil {
+		host.Models = r.models // somebody else's executor has models of its own
+	}
+	r.host = runtime.New(host)
 	r.plane = &control.Plane{Host: r.host, Feed: r.hub, Store: st, System: systemPrompt}
 	if c.Executor == nil {
 		r.plane.Validate = func(ctx context.Context, p run.Profile) error {
@@ -138,10 +143,13 @@ func (r *Runtime) Close() error {
 
 // models is the source of all models of a realm. A provider has one adapter, whatever the model, so that its models share connections
 // and names that somebody makes up cost no memory.
-type models struct{ directory llm.Directory }
+type models struct {
+	directory llm.Directory
+	plain     map[string]bool // providers whose models are not of the catalogue: what can be relied on is text
+}
 
 func newModels(c Config) *models {
-	m := &models{}
+	m := &models{plain: map[string]bool{"offline": true, "rehearsal": true}}
 	played := &scripts{opened: map[string]llm.Model{}}
 	m.directory.Catalog = catalog.Models()
 	m.directory.Providers = map[string]llm.Provider{
@@ -154,9 +162,11 @@ func newModels(c Config) *models {
 	for _, p := range c.Providers {
 		adapter := sync.OnceValues(func() (llm.Model, error) { return open(p) })
 		m.directory.Providers[p.Name] = llm.Provider{Open: func(string) (llm.Model, error) { return adapter() }}
+		m.plain[p.Name] = !p.Hosted()
 	}
 	for name, model := range c.Models {
 		m.directory.Providers[name] = llm.Provider{Open: func(string) (llm.Model, error) { return model, nil }}
+		m.plain[name] = true
 	}
 	return m
 }
@@ -173,10 +183,50 @@ func open(p config.Provider) (llm.Model, error) {
 
 // Model implements llm.Source. A script may be named rehearsal:path as well as rehearsal/path.
 func (m *models) Model(ctx context.Context, name string) (llm.Model, llm.Info, error) {
+	return m.directory.Model(ctx, canonical(name))
+}
+
+func canonical(name string) string {
 	if path, ok := strings.CutPrefix(name, "rehearsal:"); ok {
-		name = "rehearsal/" + path
+		return "rehearsal/" + path
 	}
-	return m.directory.Model(ctx, name)
+	return name
+}
+
+// vendors are the providers that identities know by name.
+var vendors = map[string]identity.Provider{catalog.Anthropic: identity.Anthropic, catalog.OpenAI: identity.OpenAI, catalog.Gemini: identity.Gemini}
+
+// Request implements runtime.Models. A model of the catalogue goes by its own name, any other by the one that finds it.
+func (m *models) Request(name string) identity.Request {
+	known, err := m.directory.Lookup(canonical(name))
+	if err != nil {
+		return identity.Request{Model: name}
+	}
+	vendor, ok := vendors[known.Provider]
+	switch {
+	case !ok:
+		return identity.Request{Model: known.Name, Provider: identity.Other}
+	case known.Context > 0:
+		return identity.Request{Model: strings.TrimPrefix(known.Name, known.Provider+"/"), Provider: vendor}
+	}
+	return identity.Request{Model: known.Name, Provider: vendor}
+}
+
+// Lookups implements runtime.Models. Whoever runs a model server of his own knows best what it can do; relied on is text.
+func (m *models) Lookups() identity.Lookups {
+	return identity.Lookups{
+		Owner: func(model string) identity.Provider { return m.Request(model).Provider },
+		Surface: func(id identity.Identity) (identity.Surface, bool) {
+			known, err := m.directory.Lookup(llm.NameOf(id))
+			return known.Surface, err == nil && (known.Context > 0 || m.plain[known.Provider])
+		},
+	}
+}
+
+// Prepare implements runtime.Models: the adapter is made, which touches no network.
+func (m *models) Prepare(ctx context.Context, t identity.Target) error {
+	_, _, err := m.Model(ctx, llm.NameOf(t.Identity))
+	return err
 }
 
 // scripts are the rehearsals of a realm by their files, read once: they count what they have failed on purpose.

@@ -9,13 +9,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/meerkat-go/meerkat/executor"
+	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/llm"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/tool"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -32,6 +35,15 @@ type Executor struct {
 
 // Profile implements executor.Executor.
 func (e *Executor) Profile() executor.Profile { return executor.Profile{Grain: run.Fine} }
+
+// Catalogue implements executor.Offerer: the tools that a session of this profile may be offered.
+func (e *Executor) Catalogue(_ context.Context, _ id.Session, p run.Profile) (*scope.Catalogue, error) {
+	registry, err := e.Tools(p)
+	if err != nil {
+		return nil, err
+	}
+	return registry.Catalogue(), nil
+}
 
 // Apply implements executor.Executor: it carries out what is open until nothing is.
 func (e *Executor) Apply(ctx context.Context, _ executor.Run, b executor.Bindings) error {
@@ -95,7 +107,11 @@ func (w *worker) callModel(ctx context.Context, d run.Directive) (run.Report, er
 	if err != nil {
 		return nil, err
 	}
-	reply, err := w.ask(ctx, d, request{rows, w.offered(), w.bindings.Delta})
+	call, ok := w.call(d)
+	if !ok {
+		return nil, executor.ErrStale
+	}
+	reply, err := w.ask(ctx, d, request{call, pending(rows, call), w.offered(call), w.bindings.Delta})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -110,6 +126,23 @@ func (w *worker) callModel(ctx context.Context, d run.Directive) (run.Report, er
 		intents[n] = run.Intent{Call: c, Class: class, Refusal: refusal}
 	}
 	return run.ModelReplied{ID: d.ID, Reply: reply, Calls: intents}, nil
+}
+
+// call says what a model call is made with, at the moment in which it is made.
+func (w *worker) call(d run.Directive) (executor.Call, bool) {
+	if w.bindings.Call == nil {
+		return executor.Call{Model: d.Model}, true
+	}
+	return w.bindings.Call(d.ID)
+}
+
+// pending tells the model of sources of tools that are still being connected, in this call alone: in the next it may be otherwise.
+func pending(rows []transcript.Row, c executor.Call) []transcript.Row {
+	if c.Visible == nil || c.Visible.Pending.Len() == 0 {
+		return rows
+	}
+	text := "Still being connected, and not to be used yet: " + strings.Join(slices.Collect(c.Visible.Pending.All()), ", ") + "."
+	return append(slices.Clip(rows), transcript.Row{Entry: transcript.Notice{Kind: "mcp_pending", Text: text}})
 }
 
 // rows waits until a model may be called, and reads what it is to answer.
@@ -148,6 +181,7 @@ func until(ctx context.Context, at time.Time) error {
 
 // request is what a model is asked, and who sees the reply while it comes.
 type request struct {
+	call  executor.Call
 	rows  []transcript.Row
 	tools []llm.Tool
 	show  func(executor.Delta) // nil: nobody
@@ -156,17 +190,21 @@ type request struct {
 // ask makes one model call. An adapter that panics has failed like any other.
 func (w *worker) ask(ctx context.Context, d run.Directive, r request) (reply transcript.Assistant, err error) {
 	var none transcript.Assistant
+	name, params := w.bindings.Profile.Model, ""
+	if m := r.call.Model; m != nil {
+		name, params = llm.NameOf(*m), string(m.Params)
+	}
 	defer func() {
 		if p := recover(); p != nil {
-			reply, err = none, &llm.Error{Kind: llm.Unclassified, Message: fmt.Sprintf("the adapter of %s panicked: %v", w.bindings.Profile.Model, p)}
+			reply, err = none, &llm.Error{Kind: llm.Unclassified, Message: fmt.Sprintf("the adapter of %s panicked: %v", name, p)}
 		}
 	}()
-	model, info, err := w.executor.Models.Model(ctx, w.bindings.Profile.Model)
+	model, info, err := w.executor.Models.Model(ctx, name)
 	if err != nil {
 		return none, err
 	}
 	req := llm.Request{Model: strings.TrimPrefix(info.Name, info.Provider+"/"), Rows: r.rows, Tools: r.tools, MaxOutput: room(w.bindings.Profile, d, info),
-		ID: fmt.Sprintf("%s/%d", d.ID, d.Attempt)}
+		ID: fmt.Sprintf("%s/%d", d.ID, d.Attempt), Extra: json.RawMessage(params)}
 	if info.CallTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, info.CallTimeout)
@@ -197,11 +235,14 @@ func (w *worker) ask(ctx context.Context, d run.Directive, r request) (reply tra
 	return reply, nil
 }
 
-func (w *worker) offered() []llm.Tool {
+// offered lists the tools that the model is told of: exactly those that the session offers, if it decides about them.
+func (w *worker) offered(c executor.Call) []llm.Tool {
 	specs := w.registry.Specs()
-	out := make([]llm.Tool, len(specs))
-	for n, s := range specs {
-		out[n] = llm.Tool{Name: s.Name, Description: s.Description, Schema: s.Schema}
+	out := make([]llm.Tool, 0, len(specs))
+	for _, s := range specs {
+		if !c.Gated || c.Visible.Offers(s.Name, s.Witness()) {
+			out = append(out, llm.Tool{Name: s.Name, Description: s.Description, Schema: s.Schema})
+		}
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/llm"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/tool"
@@ -23,7 +24,11 @@ func (w *worker) extract(ctx context.Context, d run.Directive) (run.Report, erro
 	if err != nil {
 		return nil, err
 	}
-	reply, err := w.ask(ctx, d, request{rows: append(plainRows(rows), outputRows(d, form)...)})
+	call, ok := w.call(d)
+	if !ok {
+		return nil, executor.ErrStale
+	}
+	reply, err := w.ask(ctx, d, request{call: call, rows: append(plainRows(rows), outputRows(d, form)...)})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

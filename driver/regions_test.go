@@ -93,7 +93,7 @@ func tooled(t testing.TB) *world {
 	hydrate := stage(scope.Deny("write"))
 	hydrate.Kind = toolset.HydrateInherited
 	w.tell(machine.Interrupt{Run: w.d.State().Run()}, machine.Detach{ID: 1})
-	w.tell(machine.Attach{Attachment: machine.Attachment{ID: 2, Grain: run.Fine}, Catalogue: c}, hydrate, stage(scope.Deny("read")),
+	w.tell(machine.Attach{Attachment: machine.Attachment{ID: 2, Grain: run.Fine, Catalogue: c}}, hydrate, stage(scope.Deny("read")),
 		machine.Toolset{Event: toolset.Event{Kind: toolset.RequestDeferred, Witnesses: c.Witnesses(scope.NamesOf("hidden"))}})
 	if w.d.State().Run() == "" {
 		w.tell(submit("a", "hello"))

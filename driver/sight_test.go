@@ -25,7 +25,7 @@ func TestR22_what_was_said_about_tools_and_models_is_loaded_as_it_was(t *testing
 	seeing := identity.Surface{ImageToolResults: true}
 	m1 := identity.Target{Identity: identity.Identity{Model: "m1", Provider: identity.Other, Params: `{"a":1}`}, Surface: seeing}
 	m2 := identity.Target{Identity: identity.Identity{Model: "m2", Provider: identity.OpenAI}}
-	fine := machine.Attach{Attachment: machine.Attachment{ID: 1, Grain: run.Fine}, Catalogue: c}
+	fine := machine.Attach{Attachment: machine.Attachment{ID: 1, Grain: run.Fine, Catalogue: c}}
 	filter := scope.Deny("read")
 	w.tell(machine.Register{Profile: &run.Profile{Model: "m1"}, Model: m1, Status: identity.Resolved}, fine,
 		machine.Toolset{Event: toolset.Event{Kind: toolset.RequestDeferred, Witnesses: c.Witnesses(scope.NamesOf("hidden"))}},

@@ -82,6 +82,9 @@ type Bindings struct {
 	// Delta shows text as it streams. It never blocks for a slow reader and is not durable. Kind is DeltaText, DeltaReasoning or
 	// DeltaRestart, which says that what was shown of this directive is void.
 	Delta func(d Delta)
+	// Call says what a model call is made with, as it stands when it is asked: ask right before the call. False: nobody wants the call any more. Nil:
+	// what the directive says counts, and all tools are offered.
+	Call func(id.Effect) (Call, bool)
 	// Handles lead to the rest of the session.
 	Handles
 }

@@ -29,6 +29,9 @@ type Handles struct {
 	Completions  Completions
 	Toolservers  Toolservers
 	MCPStatus    MCPStatus
+	Toolset      Toolset
+	Models       Models
+	Routing      Routing
 	Peers        Peers
 	Supervision  Supervision
 	Interactions Interactions

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/internal/near"
 )
 
@@ -17,7 +18,10 @@ type Provider struct {
 }
 
 // Known is a model of the catalogue.
-type Known struct{ Info }
+type Known struct {
+	Info
+	Surface identity.Surface // what it can do, as far as our adapters let it
+}
 
 // Directory is a Source over providers and a catalogue. Set it up, then use it; it is safe for concurrent use.
 //

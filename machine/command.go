@@ -32,7 +32,7 @@ func (b *step) opened(ev Opened) error {
 	if l.Away || l.Phase == lifecycle.Unregistered || l.Phase == lifecycle.Destroyed {
 		return nil
 	}
-	b.s.Transient.Attachment, b.s.Transient.Catalogue = ev.Attachment, ev.Catalogue
+	b.s.Transient.Attachment = ev.Attachment
 	if err := b.reopened(); err != nil {
 		return err
 	}
@@ -150,13 +150,13 @@ func (b *step) attach(ev Attach) error {
 			return err
 		}
 	}
-	b.s.Transient.Attachment, b.s.Transient.Catalogue = ev.Attachment, ev.Catalogue
+	b.s.Transient.Attachment = ev.Attachment
 	return b.revived(was)
 }
 
 func (b *step) detach(ev Detach) {
 	if b.s.Transient.Attachment.ID == ev.ID {
-		b.s.Transient.Attachment, b.s.Transient.Catalogue = Attachment{}, nil
+		b.s.Transient.Attachment = Attachment{}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/run"
-	"github.com/meerkat-go/meerkat/scope"
 )
 
 // Event is something a session is told. Each is idempotent by an id it carries, or by what it asks for, so one whose fate is unknown may be
@@ -17,9 +16,8 @@ type Event interface{ machineEvent() }
 type (
 	// Opened says that the session begins to live in this process: what belonged to another is gone. It is told once, before all else.
 	Opened struct {
-		Attachment Attachment       // the host's own executor; zero: none
-		Catalogue  *scope.Catalogue // of the tools that executor has; nil: nobody knows
-		Reason     string           // why whoever carried the bound run out does so no more
+		Attachment Attachment // the host's own executor; zero: none
+		Reason     string     // why whoever carried the bound run out does so no more
 	}
 	// Register makes the session exist, brings it back, or revives a stopped one. All but the executor is for a new one only.
 	Register struct {
@@ -37,10 +35,7 @@ type (
 	// Unbind takes the session from exactly that place; anything else is no change.
 	Unbind struct{ Placement Placement }
 	// Attach wires an executor in. What waits may start. A stopped session is revived.
-	Attach struct {
-		Attachment Attachment
-		Catalogue  *scope.Catalogue // of the tools it has; nil: nobody knows
-	}
+	Attach struct{ Attachment Attachment }
 	// Detach takes the executor out, if it is still that one.
 	Detach struct{ ID uint64 }
 	// Drain begins to unregister the session here: it takes nothing any more, and its executor is let go. Drain with Over set takes it back.

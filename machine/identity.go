@@ -61,7 +61,7 @@ func (b *step) identity(e model.Event) error {
 
 // rebase makes what may be seen follow from what the model can do.
 func (b *step) rebase(m model.State) error {
-	next, err := toolset.Step(get(b.s.Toolset), toolset.Event{Kind: toolset.RebaseCapability, Catalogue: b.s.Transient.Catalogue, Resolved: true,
+	next, err := toolset.Step(get(b.s.Toolset), toolset.Event{Kind: toolset.RebaseCapability, Catalogue: b.s.Transient.Attachment.Catalogue, Resolved: true,
 		ImageResults: m.Surface.ImageToolResults})
 	if err == nil {
 		put(b, &b.s.Toolset, ToolsetRegion, next)
@@ -95,7 +95,7 @@ func (b *step) informed(s model.State, e model.Event) model.Event {
 		return e
 	}
 	e.Tools = model.Tools{Filter: inForce, Revisions: model.Revisions{Active: tools.Active.Revision, Staged: tools.Staged.Revision}}
-	c := b.s.Transient.Catalogue
+	c := b.s.Transient.Attachment.Catalogue
 	e.Tools.Before = toolset.Visible(tools, c).Allows(identity.ViewImage)
 	tools.Capability = filterOf(s.NextFilter(e))
 	e.Tools.After = toolset.Visible(tools, c).Allows(identity.ViewImage)

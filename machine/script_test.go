@@ -195,15 +195,15 @@ func (p *player) parse(line string) (machine.Event, error) {
 	case "bind":
 		return machine.Bind{Placement: machine.Placement{Runtime: w["runtime"], Fence: uint64(w.number("fence"))}}, nil
 	case "attach":
-		a := machine.Attachment{ID: 1}
+		a := machine.Attachment{ID: 1, Catalogue: catalogue(w["tools"])}
 		if w.has("whole") {
 			a.Grain, a.Class = run.Whole, classOf(w["whole"])
 		}
-		return machine.Attach{Attachment: a, Catalogue: catalogue(w["tools"])}, nil
+		return machine.Attach{Attachment: a}, nil
 	case "opened":
-		ev := machine.Opened{Reason: w["reason"], Catalogue: catalogue(w["tools"])}
+		ev := machine.Opened{Reason: w["reason"]}
 		if w.has("attach") {
-			ev.Attachment = machine.Attachment{ID: 2}
+			ev.Attachment = machine.Attachment{ID: 2, Catalogue: catalogue(w["tools"])}
 		}
 		return ev, nil
 	case "handled":

@@ -63,7 +63,7 @@ func (p *player) witnesses(w words, names scope.Names) scope.Witnesses {
 	case w.has("nobody"):
 		return scope.Witnesses{}
 	case !w.has("of"):
-		return p.w.s.Transient.Catalogue.Witnesses(names)
+		return p.w.s.Transient.Attachment.Catalogue.Witnesses(names)
 	}
 	var claims []scope.Claim
 	for name := range names.All() {

@@ -57,7 +57,6 @@ type Control struct {
 // Transient is what a crash loses: it belongs to one process and is never written.
 type Transient struct {
 	Attachment Attachment
-	Catalogue  *scope.Catalogue // of the tools there are; nil: nobody knows
 	Placement  Placement
 	Draining   bool // it is being unregistered
 	Link       peer.Link
@@ -65,9 +64,10 @@ type Transient struct {
 
 // Attachment is an executor wired in. The zero value: none.
 type Attachment struct {
-	ID    uint64
-	Grain run.Grain
-	Class run.Class
+	ID        uint64
+	Grain     run.Grain
+	Class     run.Class
+	Catalogue *scope.Catalogue // of the tools there are with it; nil: nobody knows
 }
 
 // Placement is where an orchestrator has put the session. It is set and cleared whole.

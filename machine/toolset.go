@@ -41,7 +41,7 @@ func (b *step) tools(e toolset.Event) error {
 // see steps what may be seen.
 func (b *step) see(e toolset.Event) error {
 	m := get(b.s.Model)
-	e.Catalogue = b.s.Transient.Catalogue
+	e.Catalogue = b.s.Transient.Attachment.Catalogue
 	// What is in force follows from the surface that is on record, be it a guess.
 	e.ImageResults, e.Resolved = m.Surface.ImageToolResults, m.Phase != model.Unknown
 	next, err := toolset.Step(get(b.s.Toolset), e)
@@ -55,7 +55,7 @@ func (b *step) see(e toolset.Event) error {
 // there is: then an executor offers what it has, unless something restricts it, for then nothing is offered. One that reports whole runs is left to
 // itself.
 func (b *step) crossTools() {
-	c, was := b.s.Transient.Catalogue, get(b.s.Toolset)
+	c, was := b.s.Transient.Attachment.Catalogue, get(b.s.Toolset)
 	next := was
 	switch {
 	case c != nil, restricts(was) && b.s.Transient.Attachment.Grain == run.Fine:
@@ -82,10 +82,10 @@ func (b *step) restrict(r id.Run, o scope.Overlay) error {
 
 // mayRestrict refuses an overlay that no run could have now. Where it is not known which tools there are, that is found out when the run begins.
 func (b *step) mayRestrict(o scope.Overlay) error {
-	if o.IsZero() || b.s.Transient.Catalogue == nil {
+	if o.IsZero() || b.s.Transient.Attachment.Catalogue == nil {
 		return nil
 	}
-	_, err := toolset.Step(get(b.s.Toolset), toolset.Event{Kind: toolset.SetOverlay, Overlay: o, Run: "one", Catalogue: b.s.Transient.Catalogue})
+	_, err := toolset.Step(get(b.s.Toolset), toolset.Event{Kind: toolset.SetOverlay, Overlay: o, Run: "one", Catalogue: b.s.Transient.Attachment.Catalogue})
 	return err
 }
 
@@ -106,7 +106,7 @@ func (b *step) gate(calls []run.Intent) []run.Intent {
 	}
 	gated := calls
 	for n, c := range calls {
-		now, known := b.s.Transient.Catalogue.Get(c.Call.Name)
+		now, known := b.s.Transient.Attachment.Catalogue.Get(c.Call.Name)
 		if known && offered.Offers(c.Call.Name, now.Witness) || !known && offered.Allows(c.Call.Name) {
 			continue
 		}

@@ -50,6 +50,7 @@ func (s *session) reconcile() {
 		s.tellQuiet(st)
 	}
 	s.signal(st)
+	s.pursue(st)
 	switch {
 	case st.Run() == "" || !forExecutor(st) || st.Transient.Draining:
 		if s.live != nil {
@@ -145,7 +146,7 @@ func (s *session) start(st machine.State) {
 	a := &activation{session: s, run: st.Run(), driver: s.driver, cancel: cancel, given: map[id.Effect]int{},
 		wake: make(chan struct{}, 1), done: make(chan struct{}), leave: sync.OnceFunc(s.host.activations.done)}
 	s.live = a
-	b := executor.Bindings{Session: s.id, Epoch: st.Lifecycle.Epoch, Turn: a, Transcript: a.driver.Transcript, Delta: a.delta,
+	b := executor.Bindings{Session: s.id, Epoch: st.Lifecycle.Epoch, Turn: a, Transcript: a.driver.Transcript, Delta: a.delta, Call: a.call,
 		Handles: s.handles(st.Lifecycle.Epoch, st.Transient.Attachment.ID)}
 	if st.Profile != nil {
 		b.Profile = *st.Profile

@@ -23,7 +23,7 @@ func TestR10_a_failure_told_by_an_activation_that_has_ended_does_not_count_again
 		first := true
 		ex := scripted{executor.Profile{Grain: run.Fine}, func(ctx context.Context, _ executor.Run, b executor.Bindings) error {
 			for d := range b.Turn.Directives(ctx) {
-				held <- task{d, b.Turn, ctx}
+				held <- task{d, b.Turn, ctx, b.Call}
 				if first {
 					first = false
 					return errors.New("gives up")

@@ -35,7 +35,11 @@ func (h *Host) register(ctx context.Context, sid id.Session, r Registration) err
 	if err != nil {
 		return err
 	}
-	l := s.registration(machine.Register{Profile: r.Profile, System: r.System})
+	ev := machine.Register{Profile: r.Profile, System: r.System}
+	if r.Profile != nil {
+		ev.Model, ev.Status = h.named(r.Profile.Model)
+	}
+	l := s.registration(ev)
 	missing := false
 	if r.Profile == nil {
 		l.local = func() {
@@ -59,7 +63,11 @@ func (s *session) registration(ev machine.Register) *letter {
 	if ex == nil {
 		return l
 	}
-	ev.Attachment = s.attachment(ex).event.(machine.Attach).Attachment
+	profile := ev.Profile
+	if profile == nil {
+		profile = s.state().Profile
+	}
+	ev.Attachment = s.attachment(ex, profile).event.(machine.Attach).Attachment
 	l.event = ev
 	l.after = func(err error) {
 		if err == nil && s.state().Transient.Attachment == ev.Attachment {
@@ -117,7 +125,7 @@ func (h *Host) EnsureSessionWithExecutor(ctx context.Context, sid id.Session, ex
 	if err != nil {
 		return 0, failed("attach executor to", sid, err)
 	}
-	_, err = s.ask(ctx, s.attachment(ex))
+	_, err = s.ask(ctx, s.attachment(ex, s.state().Profile))
 	var r *machine.Refusal
 	if errors.As(err, &r) && r.Guard == machine.GuardAttached {
 		return AlreadyAttached, nil

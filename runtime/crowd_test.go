@@ -55,7 +55,7 @@ func answer(ctx context.Context, d run.Directive, b executor.Bindings, dice int)
 	case <-ctx.Done():
 		return
 	}
-	t := task{d, b.Turn, ctx}
+	t := task{d, b.Turn, ctx, b.Call}
 	b.Delta(executor.Delta{ID: d.ID, Text: "…"})
 	if d.Kind == run.CallModel {
 		if rows, err := b.Transcript(ctx, d.Upto); err == nil && len(rows) == 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
+	"github.com/meerkat-go/meerkat/machine/toolset"
 	"github.com/meerkat-go/meerkat/store"
 )
 
@@ -184,7 +185,7 @@ func failed(command string, s id.Session, err error) error {
 	}
 	var r *machine.Refusal
 	if errors.As(err, &r) {
-		return &CommandError{command, s, conditionOf(r), r}
+		return &CommandError{command, s, withNames(conditionOf(r), err), r}
 	}
 	var held *store.HeldError
 	if errors.As(err, &held) {
@@ -231,7 +232,12 @@ func conditionOf(r *machine.Refusal) error {
 	case machine.GuardStopping:
 		return ErrStopping
 	}
+	if c, ok := sightConditions[r.Guard]; ok {
+		return c
+	}
 	switch {
+	case r.Region == toolset.Table.Region:
+		return ErrInvalid
 	case r.Phase == lifecycle.Unregistered.String():
 		return ErrNotFound
 	case r.Phase == lifecycle.Destroyed.String():

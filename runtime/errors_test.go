@@ -62,6 +62,10 @@ var codes = map[string]struct {
 	"ErrRepairBlocked":        {runtime.ErrRepairBlocked, fault.Corrupt},
 	"ErrUnregisterUnknown":    {runtime.ErrUnregisterUnknown, fault.OutcomeUnknown},
 	"ErrInterruptUnknown":     {runtime.ErrInterruptUnknown, fault.OutcomeUnknown},
+	"ErrNoModels":             {runtime.ErrNoModels, fault.NotReady},
+	"ErrModelClient":          {runtime.ErrModelClient, fault.Provider},
+	"ErrModelMoved":           {runtime.ErrModelMoved, fault.Stale},
+	"ErrIDUsed":               {runtime.ErrIDUsed, fault.Invalid},
 	"ErrSignal":               {runtime.ErrSignal, fault.Internal},
 	"ErrCleanup":              {runtime.ErrCleanup, fault.Internal},
 }

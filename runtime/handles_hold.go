@@ -33,6 +33,7 @@ type hold struct {
 func (s *session) handles(epoch id.Epoch, attachment uint64) executor.Handles {
 	h := hold{s.host, s.id, epoch, attachment}
 	return executor.Handles{Operations: operations{h}, Completions: completions{h}, Toolservers: toolservers{h}, MCPStatus: mcpStatus{h},
+		Toolset: tools{h}, Models: models{h}, Routing: routes{h},
 		Peers: peers{h}, Supervision: supervision{h}, Interactions: interactions{h}, Drain: drain{h}, Context: sessionContext{h},
 		Admission: admission{h}, Claim: claim{h}}
 }

@@ -370,7 +370,7 @@ func TestR45_R119_a_handle_works_from_within_Apply(t *testing.T) {
 					o := b.Operations
 					w.ok(b.Claim.Held(ctx))
 					if r.Run != first {
-						return b.Turn.Report(ctx, task{d, b.Turn, ctx}.reply("nothing more"))
+						return b.Turn.Report(ctx, task{d, b.Turn, ctx, b.Call}.reply("nothing more"))
 					}
 					w.begin(o, "x")
 					ch, err := o.Watch(ctx, "x")
@@ -395,7 +395,7 @@ func TestR45_R119_a_handle_works_from_within_Apply(t *testing.T) {
 						w.Errorf("spawned %t, %v", spawned, err)
 					}
 
-					return b.Turn.Report(ctx, task{d, b.Turn, ctx}.reply("done"))
+					return b.Turn.Report(ctx, task{d, b.Turn, ctx, b.Call}.reply("done"))
 				}
 				return nil
 			}}

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -23,7 +24,8 @@ func uses(w *world, b executor.Bindings) map[string]func() error {
 	ctx := w.ctx
 	o, t, i, v := b.Operations, b.Toolservers, b.Interactions, b.Supervision
 	just := func(_ any, err error) error { return err }
-	return map[string]func() error{
+	all := usesOfModels(w, b)
+	maps.Copy(all, map[string]func() error{
 		"Operations.Register":       func() error { return o.Register(ctx, "x", executor.OperationSpec{}) },
 		"Operations.Start":          func() error { return o.Start(ctx, "x") },
 		"Operations.Progress":       func() error { return o.Progress(ctx, "x") },
@@ -111,7 +113,8 @@ func uses(w *world, b executor.Bindings) map[string]func() error {
 		"Admission.SubmitWithoutWake": func() error { return just(b.Admission.SubmitWithoutWake(ctx, given("b"))) },
 
 		"Claim.Held": func() error { return b.Claim.Held(ctx) },
-	}
+	})
+	return all
 }
 
 func TestR119_no_method_of_a_handle_is_left_out_of_these_tests(t *testing.T) {

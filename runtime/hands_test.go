@@ -42,7 +42,7 @@ func TestR04_R35_an_executor_that_is_lost_in_the_middle_of_calls(t *testing.T) {
 						n := 0
 						for d := range b.Turn.Directives(ctx) {
 							if d.Kind == run.CallModel {
-								w.ok(task{d, b.Turn, ctx}.replies("", call{"x", run.Once}, call{"y", run.Idempotent}))
+								w.ok(task{d, b.Turn, ctx, b.Call}.replies("", call{"x", run.Once}, call{"y", run.Idempotent}))
 							} else if n++; n == 2 {
 								return leave()
 							}
@@ -148,7 +148,7 @@ func TestR45_an_executor_may_call_the_host_from_inside(t *testing.T) {
 					}
 					w.ok(p.CancelAfterBoundary(ctx, r.Session, d.Run))
 					w.ok(p.InterruptCurrentRun(ctx, r.Session, d.Run, "from inside"))
-					w.is(task{d, b.Turn, ctx}.replies("too late"), executor.ErrStale)
+					w.is(task{d, b.Turn, ctx, b.Call}.replies("too late"), executor.ErrStale)
 				}
 				return nil
 			}}

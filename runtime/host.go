@@ -14,6 +14,8 @@ import (
 	"github.com/meerkat-go/meerkat/feed"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/model"
+	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
 )
 
@@ -23,6 +25,7 @@ type Config struct {
 	Feed     *feed.Hub
 	Owner    store.Owner
 	Executor executor.Executor      // attached to every session that is opened; nil: sessions wait for EnsureSessionWithExecutor
+	Models   Models                 // what is known of models, and who makes clients for them; nil: sessions keep the model of their profile
 	Signals  Signals                // who hears what became of a placed session; nil: nobody, and nobody is owed anything
 	Gone     func(store.Owner) bool // has the holder of a lease certainly ended? nil: nobody knows
 	Now      func() time.Time       // time.Now
@@ -275,19 +278,27 @@ func (s *session) resume(ctx context.Context) error {
 	opened := machine.Opened{Reason: "the process that carried the run out has ended"}
 	l := &letter{rank: outcomes}
 	if ex := s.host.config.Executor; ex != nil {
-		a := s.attachment(ex)
+		a := s.attachment(ex, s.state().Profile)
 		opened.Attachment, l.after = a.event.(machine.Attach).Attachment, a.after
 	}
 	l.event = opened
-	_, err := s.ask(ctx, l)
-	return err
+	if _, err := s.ask(ctx, l); err != nil {
+		return err
+	}
+	if m := modelOf(s.state()); m.Phase != model.Unknown { // more may be known of it by now
+		var no *machine.Refusal
+		if err := s.hydrate(ctx); err != nil && !errors.As(err, &no) {
+			return err
+		}
+	}
+	return nil
 }
 
 // attachment is the letter that wires an executor in, unless there is one.
-func (s *session) attachment(ex executor.Executor) *letter {
+func (s *session) attachment(ex executor.Executor, profile *run.Profile) *letter {
 	p := ex.Profile()
 	l := &letter{rank: control, event: machine.Attach{Attachment: machine.Attachment{
-		ID: s.host.attachments.Add(1), Grain: p.Grain, Class: p.Class}}}
+		ID: s.host.attachments.Add(1), Grain: p.Grain, Class: p.Class, Catalogue: s.offer(ex, profile)}}}
 	l.after = func(err error) {
 		if err == nil {
 			s.executor = ex

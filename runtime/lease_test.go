@@ -120,11 +120,11 @@ func TestR03_what_waits_in_the_iterator_waits_for_the_lease(t *testing.T) {
 				for d := range b.Turn.Directives(ctx) {
 					took <- d
 					if d.Kind == run.CallModel {
-						_ = task{d, b.Turn, ctx}.replies("", call{"x", run.Once}, call{"y", run.Once})
+						_ = task{d, b.Turn, ctx, b.Call}.replies("", call{"x", run.Once}, call{"y", run.Once})
 						continue
 					}
 					<-slow
-					_ = task{d, b.Turn, ctx}.settles("ok")
+					_ = task{d, b.Turn, ctx, b.Call}.settles("ok")
 				}
 				return nil
 			}}

@@ -62,6 +62,7 @@ type session struct {
 	parting  *parting      // the unregistration that is under way
 
 	waiters waiters
+	changes changes
 	watches watches
 
 	// The rest belongs to the drainer.
@@ -77,6 +78,7 @@ type session struct {
 	failed   time.Time          // when it did so last; zero: it has written since
 	look     bool               // a letter is on its way that makes the drainer look again
 	alarm    time.Time          // when the clock was last told to wake it; zero: not at all
+	pursuing bool               // somebody sees to what is owed about models
 }
 
 // attempt is a commit whose outcome is unknown.

@@ -272,7 +272,7 @@ func TestR04_R35_a_decision_that_could_not_be_written_goes_before_what_comes_lat
 					<-die
 					return errors.New("lost in the middle of a call")
 				}
-				w.ok(task{d, b.Turn, ctx}.replies("", call{"x", run.Once}))
+				w.ok(task{d, b.Turn, ctx, b.Call}.replies("", call{"x", run.Once}))
 			}
 			return nil
 		}}

@@ -43,6 +43,7 @@ type task struct {
 	run.Directive
 	turn executor.Turn
 	ctx  context.Context
+	call func(id.Effect) (executor.Call, bool)
 }
 
 const sid = id.Session("00000000-0000-7000-8000-000000000001")
@@ -146,7 +147,7 @@ func (hands) Profile() executor.Profile { return executor.Profile{Grain: run.Fin
 func (h hands) Apply(ctx context.Context, _ executor.Run, b executor.Bindings) error {
 	for d := range b.Turn.Directives(ctx) {
 		select {
-		case h.tasks <- task{d, b.Turn, ctx}:
+		case h.tasks <- task{d, b.Turn, ctx, b.Call}:
 		case <-ctx.Done():
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -62,6 +63,7 @@ type Registry struct {
 	specs    []Spec // what is offered, sorted by name
 	withheld map[string]bool
 	leaked   *atomic.Int64
+	listing  func() *scope.Catalogue // made when it is first needed
 }
 
 // entry is one tool. Its schema is compiled when it is first needed: a start of the program pays for the tools it uses only.
@@ -110,6 +112,25 @@ func (r *Registry) list() {
 			r.specs = append(r.specs, r.tools[name].spec)
 		}
 	}
+	specs := r.specs
+	r.listing = sync.OnceValue(func() *scope.Catalogue { return catalogue(specs) })
+}
+
+// Catalogue returns what is offered, as those see it who decide what a model may see. A tool of an outside server may be hidden until it is asked
+// for.
+func (r *Registry) Catalogue() *scope.Catalogue { return r.listing() }
+
+func catalogue(specs []Spec) *scope.Catalogue {
+	entries := make([]scope.Entry, len(specs))
+	for n, s := range specs {
+		entries[n] = scope.Entry{Name: s.Name, Description: s.Description, Witness: s.Witness(), Deferrable: s.Kind == scope.MCP,
+			Volume: scope.VolumeOf(s.Name, s.Description, string(s.Schema))}
+	}
+	c, err := scope.NewCatalogue(entries, scope.Names{}, true)
+	if err != nil {
+		panic(fmt.Sprintf("tool: a registry has a tool twice: %v", err))
+	}
+	return c
 }
 
 // Withhold returns a registry of the same tools that does not offer the named ones and refuses calls of them as denied. A name

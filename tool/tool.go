@@ -15,6 +15,7 @@ import (
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -26,6 +27,23 @@ type Spec struct {
 	Class       run.Class
 	Timeout     time.Duration // 0: the registry's default
 	Source      string        // who offers it: builtin, or the name of a tool server
+	Kind        scope.Kind    // what sort of source that is; empty: scope.Builtin for builtin, else scope.Bundle: linked in
+}
+
+// Witness says whose tool it is. A tool of the same name that comes from elsewhere is another one.
+func (s Spec) Witness() scope.Witness {
+	p := scope.Provenance{Kind: s.Kind, Source: s.Source}
+	if p.Source == "" {
+		p.Source = "unnamed"
+	}
+	switch {
+	case p.Kind != "":
+	case p.Source == string(scope.Builtin):
+		p.Kind = scope.Builtin
+	default:
+		p.Kind = scope.Bundle
+	}
+	return scope.WitnessOf(p)
 }
 
 // Call is one use of a tool. Args has passed the tool's schema.

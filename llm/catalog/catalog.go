@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/llm"
 )
 
@@ -45,9 +46,18 @@ var models = []llm.Known{
 	model(Gemini, "gemini-3.1-flash-lite-preview", 1_048_576, 65_536, 120),
 }
 
+// surfaces are what the models of a provider can do. Pictures in results of tools depend on the wire format: Chat Completions has no place for them.
+var surfaces = map[string]identity.Surface{
+	Anthropic: {Temperature: true, Thinking: true, Reasoning: true, Vision: true, ImageInput: true, ImageToolResults: true},
+	OpenAI:    {Reasoning: true, Vision: true, ImageInput: true},
+	Gemini:    {Temperature: true, Thinking: true, Reasoning: true, Vision: true, ImageInput: true},
+}
+
 func model(provider, name string, context, maxOutput, timeout int) llm.Known {
+	surface := surfaces[provider]
+	surface.CallTimeoutSecs = timeout
 	return llm.Known{Info: llm.Info{Name: provider + "/" + name, Provider: provider, Context: context, MaxOutput: maxOutput,
-		CallTimeout: time.Duration(timeout) * time.Second}}
+		CallTimeout: time.Duration(timeout) * time.Second}, Surface: surface}
 }
 
 // Models returns the list: grouped by provider, the default of each first. It is the caller's own.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/tool"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -50,6 +51,7 @@ func shell(f *folder, o Options) tool.Tool {
 		"working_dir":{"type":"string","description":"folder to run it in, relative to the workspace; default: the workspace itself"},
 		"timeout_secs":{"type":"integer","minimum":1,"maximum":600,"description":"seconds until it is stopped; default 30"}
 		},"required":["command"],"additionalProperties":false}`)
+	sp.Kind = scope.Shell
 	sp.Timeout = shellMaxTimeout + termGrace + 10*time.Second // its own limit comes first
 	return builtin[shellArgs]{sp, s.run}
 }
