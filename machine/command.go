@@ -279,6 +279,9 @@ func (b *step) reset() error {
 	if err := b.silence(); err != nil {
 		return err
 	}
+	if err := b.sessionBack(); err != nil { // it may have been stopped before it was retired
+		return err
+	}
 	if was != b.s.Lifecycle.Phase || b.c.Verdict.Abandoned > 0 {
 		b.tell(event.SessionReset{Abandoned: b.c.Verdict.Abandoned}, transcript.Position{})
 	}
@@ -291,6 +294,9 @@ func (b *step) recycle() error {
 		return err
 	}
 	b.s.Transient.Placement = Placement{}
+	if err := b.sessionBack(); err != nil { // as above
+		return err
+	}
 	b.c.Verdict.Pending = b.s.Inbox.Len()
 	if was != b.s.Lifecycle.Phase {
 		b.tell(event.SessionRecycled{Transferred: b.c.Verdict.Pending}, transcript.Position{})
