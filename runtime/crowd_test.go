@@ -764,7 +764,7 @@ func TestR54_a_retired_session_that_is_registered_again_carries_out_what_waits(t
 					first = false
 					<-ctx.Done()
 				}
-				if err := (task{d, b.Turn, context.WithoutCancel(ctx)}).replies("done"); err != nil {
+				if err := (task{d, b.Turn, context.WithoutCancel(ctx), b.Call}).replies("done"); err != nil {
 					return err
 				}
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/identity"
-	"github.com/meerkat-go/meerkat/machine/model"
+	region "github.com/meerkat-go/meerkat/machine/model"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/scope"
@@ -236,7 +236,7 @@ func TestR78_R82_one_change_at_a_time_and_one_that_cannot_be_leaves_all_as_it_wa
 		err := <-p.reconfigure("m4")
 		w.is(err, runtime.ErrModelClient)
 		w.is(err, broken)
-		if m := p.state().Model; m.Identity.Model != "m2" || m.Phase != model.Resolved || count[event.ModelChangeAborted](p.events()) != 1 {
+		if m := p.state().Model; m.Identity.Model != "m2" || m.Phase != region.Resolved || count[event.ModelChangeAborted](p.events()) != 1 {
 			t.Errorf("the model is %s in phase %s", m.Identity.Model, m.Phase)
 		}
 		// A client that is never made is given up after a while.
@@ -491,7 +491,7 @@ func TestR68_what_is_known_of_a_model_is_told_when_it_is_known(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.host((&shop{}).selling)
 		w.ok(p.RegisterSession(w.ctx, sid, runtime.Registration{Profile: &run.Profile{Model: "unheard-of"}}))
-		if m := p.state().Model; m.Phase != model.Unresolved || m.Identity.Model != "unheard-of" {
+		if m := p.state().Model; m.Phase != region.Unresolved || m.Identity.Model != "unheard-of" {
 			t.Errorf("%s is %s", m.Identity.Model, m.Phase)
 		}
 		if _, known, err := p.ResolvedSessionLLMCapabilities(w.ctx, sid); err != nil || known {
