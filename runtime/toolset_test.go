@@ -169,7 +169,7 @@ func TestR123_where_nobody_has_said_anything_about_tools_the_session_does_not_de
 	})
 }
 
-// Scenario: V5, V6, V9, V16
+// Scenario: V5, V6, V9
 func TestR62_R63_what_is_refused_or_not_written_leaves_the_tools_as_they_were(t *testing.T) {
 	bubble(t, func(w *world) {
 		p := w.offered("read write hidden* find!")
