@@ -30,6 +30,7 @@ func VolumeOf(name, description, schema string) int {
 // shared. A nil catalogue has no tools.
 type Catalogue struct {
 	entries  []Entry
+	all      Witnesses // of all entries
 	pending  Names
 	inexact  bool
 	id, base string
@@ -55,7 +56,8 @@ func NewCatalogue(entries []Entry, pending Names, exact bool) (*Catalogue, error
 		Pending Names
 		Inexact bool
 	}{list, pending, c.inexact})
-	c.base = digest(c.claims())
+	claims := c.claims()
+	c.base, c.all = digest(claims), claimed(claims)
 	return c, nil
 }
 
@@ -131,6 +133,28 @@ func (c *Catalogue) Pending() Names {
 
 // Exact reports whether every source can list what it has.
 func (c *Catalogue) Exact() bool { return c != nil && !c.inexact }
+
+// Pick returns the witnesses of the tools for which want holds; it is asked in byte order of the names. Where that is all of them no tool costs
+// anything else, and what is returned is the same object each time.
+func (c *Catalogue) Pick(want func(Entry) bool) Witnesses {
+	if c == nil {
+		return Witnesses{}
+	}
+	var some []Claim
+	left := false // one was left out
+	for i, e := range c.entries {
+		switch ok := want(e); {
+		case !ok && !left:
+			some, left = append(make([]Claim, 0, len(c.entries)-1), c.all.list()[:i]...), true
+		case ok && left:
+			some = append(some, c.all.list()[i])
+		}
+	}
+	if !left {
+		return c.all
+	}
+	return claimed(some)
+}
 
 // Witnesses returns the witnesses of some names, for a caller that means the tools that have these names now. What is unknown or is
 // for control is left out.

@@ -57,18 +57,18 @@ func offered(s State, c *scope.Catalogue) *scope.VisibleSet {
 	now := scope.Compose(append(always, s.Overlay.Filters()...)...)
 	ever := scope.Compose(always...)
 	hide := Exposure(c) == scope.Deferred
-	var tools []scope.Claim
 	var deferred []string
-	for t := range c.All() {
+	tools := c.Pick(func(t scope.Entry) bool {
 		hidden := hide && deferrable(t) && !granted(s, t)
 		if t.Control || now.Permits(t.Name) && !hidden {
-			tools = append(tools, scope.Claim{Name: t.Name, Witness: t.Witness})
-		} else if hidden && ever.Permits(t.Name) {
+			return true
+		}
+		if hidden && ever.Permits(t.Name) {
 			deferred = append(deferred, t.Name)
 		}
-	}
-	v := &scope.VisibleSet{Deferred: scope.NamesOf(deferred...), Pending: c.Pending(), Base: c.Base()}
-	v.Tools, _ = scope.Collect(tools...) // a catalogue has no name twice
+		return false
+	})
+	v := &scope.VisibleSet{Tools: tools, Deferred: scope.NamesOf(deferred...), Pending: c.Pending(), Base: c.Base()}
 	v.Dormant = named(s.Active.Granted, another(c))
 	v.Foreign = foreign(s.Inherited.Restriction, c, false).With(foreign(s.Active.Restriction, c, true))
 	return v
