@@ -22,7 +22,8 @@ import (
 )
 
 // What a step costs: BenchmarkStep has an event or more of each region, BenchmarkPast the same events behind 1, 100 and 10,000 of all that a
-// session leaves behind it, BenchmarkWaiting those that look at what waits. TestR95_R106 holds what must not grow without a clock.
+// session leaves behind it, BenchmarkWaiting those that look at what waits, BenchmarkState what a state takes. Two tests hold without a clock
+// what must not grow.
 
 // must steps a state, for setting a scene.
 func must(tb testing.TB, s machine.State, evs ...machine.Event) machine.State {
@@ -104,7 +105,7 @@ func BenchmarkStep(b *testing.B) {
 		scenes func(testing.TB, machine.State) []scene
 	}{
 		{"lifecycle", ofLifecycle}, {"inbox", ofInbox}, {"turn", ofTurn}, {"operation", ofOperation}, {"work", ofWork},
-		{"toolserver", ofServers}, {"peer", ofPeers}, {"model", ofModel},
+		{"toolserver", ofServers}, {"toolset", ofToolset}, {"peer", ofPeers}, {"model", ofModel},
 	} {
 		for _, c := range region.scenes(b, after(b, 10, 0)) {
 			b.Run(region.name+"/"+c.name, func(b *testing.B) { step(b, c.s, c.ev, c.refused) })
@@ -379,40 +380,89 @@ func ofModel(tb testing.TB, idle machine.State) []scene {
 	}
 }
 
-// The tools that are offered are decided by a region that stands beside the others: what a change of them costs, and a boundary.
-func BenchmarkToolset(b *testing.B) {
-	for _, tools := range []int{10, 1_000} {
-		var entries []scope.Entry
-		for i := range tools {
-			entries = append(entries, scope.Entry{Name: fmt.Sprintf("tool%04d", i),
-				Witness: scope.WitnessOf(scope.Provenance{Kind: scope.MCP, Source: fmt.Sprint("server", i%10)})})
-		}
-		c, err := scope.NewCatalogue(entries, scope.Names{}, true)
-		if err != nil {
-			b.Fatal(err)
-		}
-		deny := toolset.Event{Kind: toolset.StageFilter, Catalogue: c, Filter: scope.Deny("tool0007"), Witnesses: c.Witnesses(scope.NamesOf("tool0007"))}
-		rested := toolset.Boundary(toolset.State{}, c)
-		staged, err := toolset.Step(rested, deny)
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, s := range []struct {
-			name string
-			do   func()
-		}{
-			{"filter staged", func() { _, _ = toolset.Step(rested, deny) }},
-			{"boundary at which nothing happened", func() { toolset.Boundary(rested, c) }},
-			{"boundary that promotes a filter", func() { toolset.Boundary(staged, c) }},
-		} {
-			b.Run(fmt.Sprintf("%s/tools=%d", s.name, tools), func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					s.do()
-				}
-			})
-		}
+// tools are n tools of ten servers.
+func tools(tb testing.TB, n int) *scope.Catalogue {
+	var entries []scope.Entry
+	for i := range n {
+		entries = append(entries, scope.Entry{Name: fmt.Sprintf("tool%04d", i), Description: "does something",
+			Witness: scope.WitnessOf(scope.Provenance{Kind: scope.MCP, Source: fmt.Sprint("server", i%10)})})
 	}
+	c, err := scope.NewCatalogue(entries, scope.Names{}, true)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// offered is a session whose model was called with the tools.
+func offered(tb testing.TB, s machine.State, c *scope.Catalogue) machine.State {
+	s = must(tb, s, machine.Offered{Catalogue: c}, input("looking"))
+	return must(tb, s, answered(s))
+}
+
+// hide stages a filter that hides one tool.
+func hide(c *scope.Catalogue) machine.Toolset {
+	return machine.Toolset{Event: toolset.Event{Kind: toolset.StageFilter, Filter: scope.Deny("tool0007"),
+		Witnesses: c.Witnesses(scope.NamesOf("tool0007"))}}
+}
+
+func ofToolset(tb testing.TB, idle machine.State) []scene {
+	var out []scene
+	for _, n := range []int{10, 100, 1_000} {
+		c := tools(tb, n)
+		s := offered(tb, idle, c)
+		calling := must(tb, s, input("now"))
+		call := run.Intent{Call: transcript.ToolUse{ID: "call", Name: "tool0001", Args: []byte("{}")}, Class: run.ReadOnly}
+		one := must(tb, calling, machine.Reported{Report: run.ModelReplied{ID: first(calling).ID, Calls: []run.Intent{call},
+			Reply: transcript.Assistant{Blocks: transcript.Blocks{call.Call}, Stop: transcript.StopToolUse}}})
+		staged := must(tb, one, hide(c))
+		out = append(out, scene{fmt.Sprint("filter staged, tools=", n), s, hide(c), false},
+			scene{fmt.Sprint("boundary, tools=", n), one, answered(one), false},
+			scene{fmt.Sprint("boundary that hides one, tools=", n), staged, answered(staged), false})
+	}
+	return out
+}
+
+// BenchmarkState tells what a state takes, with what is used of it. It is no matter of time.
+func BenchmarkState(b *testing.B) {
+	ten := tools(b, 10) // which sessions share
+	for _, c := range []struct {
+		name string
+		make func(machine.State) machine.State
+	}{
+		{"at rest", func(s machine.State) machine.State { return s }},
+		{"with a model", func(s machine.State) machine.State { return named(b, s) }},
+		{"with two tool servers", func(s machine.State) machine.State { return connected(b, s, 2) }},
+		{"with four peers", func(s machine.State) machine.State { return acquainted(b, s, 4) }},
+		{"with two operations at work", func(s machine.State) machine.State { return working(b, s, 2) }},
+		{"with ten tools and a filter", func(s machine.State) machine.State {
+			return offered(b, must(b, s, machine.Offered{Catalogue: ten}, hide(ten)), ten)
+		}},
+		{"with a run", func(s machine.State) machine.State { return must(b, s, input("now")) }},
+		{"with a run and ten inputs that wait", func(s machine.State) machine.State { return crowd(b, must(b, s, input("now")), 10, input) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			const n = 1_000
+			states := make([]*machine.State, n)
+			before := live()
+			for i := range states {
+				s := c.make(after(b, 1, 0))
+				states[i] = &s
+			}
+			b.ReportMetric(float64(live()-before)/n, "bytes/state")
+			b.ReportMetric(0, "ns/op")
+			runtime.KeepAlive(states)
+		})
+	}
+}
+
+// live is what is on the heap and used.
+func live() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // pasts are what a session can have behind it, n of each.
