@@ -626,3 +626,29 @@ func failing(n int) func() error {
 		return nil
 	}
 }
+
+// Scenario: S26
+func TestA_registration_and_an_attachment_at_once_make_one_session(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.registered(nil).close()
+		for range 20 {
+			p := w.host(func(c *runtime.Config) { c.Executor = nil })
+			var both sync.WaitGroup
+			both.Go(func() { w.ok(p.RegisterSession(w.ctx, sid, runtime.Registration{})) })
+			both.Go(func() {
+				if _, err := p.EnsureSessionWithExecutor(w.ctx, sid, hands{p.tasks}); err != nil {
+					w.Error(err)
+				}
+			})
+			both.Wait()
+			if has, err := p.SessionHasExecutor(w.ctx, sid); !has || err != nil {
+				w.Fatalf("has an executor: %t, %v", has, err)
+			}
+			in := id.Input(id.New())
+			p.submit(in, "hello")
+			w.ok(p.task(run.CallModel).replies("hi"))
+			p.ended(in, "completed")
+			p.close()
+		}
+	})
+}
