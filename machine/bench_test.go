@@ -22,8 +22,8 @@ import (
 )
 
 // What a step costs: BenchmarkStep has an event or more of each region, BenchmarkPast the same events behind 1, 100 and 10,000 of all that a
-// session leaves behind it, BenchmarkWaiting those that look at what waits, BenchmarkState what a state takes. Two tests hold without a clock
-// what must not grow.
+// session leaves behind it, BenchmarkWaiting those that look at what waits, BenchmarkState what a state takes. Three tests hold without a
+// clock what must not grow.
 
 // must steps a state, for setting a scene.
 func must(tb testing.TB, s machine.State, evs ...machine.Event) machine.State {
@@ -406,18 +406,29 @@ func hide(c *scope.Catalogue) machine.Toolset {
 		Witnesses: c.Witnesses(scope.NamesOf("tool0007"))}}
 }
 
+// calledOf are events of a session whose model was called with these tools, and asked for one of them.
+func calledOf(tb testing.TB, idle machine.State, c *scope.Catalogue) []scene {
+	n, s := c.Len(), offered(tb, idle, c)
+	calling := must(tb, s, input("now"))
+	call := run.Intent{Call: transcript.ToolUse{ID: "call", Name: "tool0001", Args: []byte("{}")}, Class: run.ReadOnly}
+	asks := machine.Reported{Report: run.ModelReplied{ID: first(calling).ID, Calls: []run.Intent{call},
+		Reply: transcript.Assistant{Blocks: transcript.Blocks{call.Call}, Stop: transcript.StopToolUse}}}
+	out := must(tb, calling, asks)
+	return []scene{
+		{fmt.Sprint("prompt that starts a run, tools=", n), s, input("now"), false},
+		{fmt.Sprint("reply with a call, tools=", n), calling, asks, false},
+		{fmt.Sprint("boundary, tools=", n), out, answered(out), false},
+	}
+}
+
 func ofToolset(tb testing.TB, idle machine.State) []scene {
 	var out []scene
 	for _, n := range []int{10, 100, 1_000} {
 		c := tools(tb, n)
-		s := offered(tb, idle, c)
-		calling := must(tb, s, input("now"))
-		call := run.Intent{Call: transcript.ToolUse{ID: "call", Name: "tool0001", Args: []byte("{}")}, Class: run.ReadOnly}
-		one := must(tb, calling, machine.Reported{Report: run.ModelReplied{ID: first(calling).ID, Calls: []run.Intent{call},
-			Reply: transcript.Assistant{Blocks: transcript.Blocks{call.Call}, Stop: transcript.StopToolUse}}})
-		staged := must(tb, one, hide(c))
-		out = append(out, scene{fmt.Sprint("filter staged, tools=", n), s, hide(c), false},
-			scene{fmt.Sprint("boundary, tools=", n), one, answered(one), false},
+		called := calledOf(tb, idle, c)
+		boundary, filter := called[2].s, hide(c)
+		staged := must(tb, boundary, filter)
+		out = append(append(out, called...), scene{fmt.Sprint("filter staged, tools=", n), boundary, filter, false},
 			scene{fmt.Sprint("boundary that hides one, tools=", n), staged, answered(staged), false})
 	}
 	return out
@@ -601,7 +612,7 @@ func compare(t *testing.T, where string, small, large []scene, more func(name st
 	}
 }
 
-// No test runs beside these two, since they count what is allocated: they do not call t.Parallel.
+// No test runs beside these three, since they count what is allocated: they do not call t.Parallel.
 func TestR95_R106_what_a_step_costs_does_not_grow_with_what_has_been(t *testing.T) {
 	for _, past := range pasts {
 		few, many := past.who(t, 1), past.who(t, 10_000)
@@ -609,6 +620,12 @@ func TestR95_R106_what_a_step_costs_does_not_grow_with_what_has_been(t *testing.
 		// The last 1,024 operations that ended are kept, in trees by number and by id: ten levels of each.
 		compare(t, "past "+past.of, beside(t, few), beside(t, many), func(string) cost { return cost{40, 3_000} })
 	}
+}
+
+func TestWhat_a_boundary_allocates_does_not_grow_with_the_tools_that_are_offered(t *testing.T) {
+	s := after(t, 0, 0)
+	few, many := calledOf(t, s, tools(t, 10)), calledOf(t, s, tools(t, 1_000))
+	compare(t, "tools", few, many, func(string) cost { return cost{} })
 }
 
 func TestR106_what_a_step_costs_grows_with_the_depth_of_a_tree_of_what_waits(t *testing.T) {

@@ -27,6 +27,7 @@ import (
 type options struct {
 	dir      string        // everything is made below it, and removed
 	n        int           // calls of each command
+	runs     int           // of each measurement
 	span     time.Duration // of each measurement under load
 	writers  int
 	resident int // sessions in memory
@@ -43,6 +44,7 @@ func main() {
 	flag.StringVar(&o.heap, "memprofile", "", "with -what density: write what the sessions woken last have on the heap to this file")
 	flag.StringVar(&o.only, "only", "", "only commands, queries and kinds of sessions whose name holds this")
 	flag.IntVar(&o.n, "n", 1000, "calls of each command, each on a session of its own")
+	flag.IntVar(&o.runs, "runs", 1, "runs of each measurement, of which the one with the lowest median is shown; of those with writers the one that wrote most")
 	flag.DurationVar(&o.span, "span", 2*time.Second, "length of each measurement under load")
 	flag.IntVar(&o.writers, "writers", 64, "sessions that are written at the same time")
 	flag.IntVar(&o.resident, "resident", 10_000, "sessions in memory")
