@@ -175,7 +175,7 @@ func (p *Plane) get(ctx context.Context, s id.Session) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	out := Session{ID: s, Phase: st.Phase, Created: st.Created, Updated: st.Updated, Title: st.Title, Model: st.Profile.Model,
+	out := Session{ID: s, Phase: st.Phase, Created: st.Created, Updated: st.Updated, Title: st.Title, Model: st.Model,
 		Workspace: st.Profile.Workspace, Messages: st.Messages, Tokens: st.Usage.Input + st.Usage.Output, Cursor: st.Cursor,
 		Pending: st.Pending, Waiting: st.Waiting}
 	if st.Run != "" {

@@ -145,7 +145,7 @@ func head(s machine.State) store.Head {
 	h := store.Head{Created: s.Created, Updated: s.Updated, Phase: phase, Title: s.Title, Messages: s.Message,
 		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Run() != "", Wake: wake(s), Away: s.Lifecycle.Away}
 	if s.Profile != nil {
-		h.Model, h.Workspace = s.Profile.Model, s.Profile.Workspace
+		h.Model, h.Workspace = s.ModelName(), s.Profile.Workspace
 	}
 	return h
 }

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"strings"
+
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/machine/model"
@@ -128,6 +130,18 @@ func (b *step) callee() *identity.Identity {
 		return &m.Identity
 	}
 	return &identity.Identity{Model: route.Model}
+}
+
+// ModelName is the model that a session is shown with: that of its profile, as it was named there, until another one has taken its place.
+func (s State) ModelName() string {
+	named, m := "", get(s.Model)
+	if s.Profile != nil {
+		named = s.Profile.Model
+	}
+	if m.Phase == model.Unknown || strings.HasSuffix(named, m.Identity.Model) {
+		return named
+	}
+	return m.Identity.Model
 }
 
 // routing steps switches and pictures.

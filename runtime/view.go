@@ -22,6 +22,7 @@ type Status struct {
 	Updated  time.Time
 	Title    string
 	Profile  run.Profile
+	Model    string // that the session talks to: its profile's, or the one that took its place
 	Messages int
 	Usage    transcript.Usage
 	Cursor   uint64 // of the last durable event
@@ -89,7 +90,8 @@ func (h *Host) glance(ctx context.Context, sid id.Session) (machine.State, error
 func statusOf(st machine.State) Status {
 	out := Status{Session: st.Session, Phase: st.Phase(), Created: st.Created, Updated: st.Updated, Title: st.Title, Messages: st.Message,
 		Usage: st.Usage, Cursor: st.Cursor, Waiting: st.Inbox.Waiting(), Run: st.Run(), Turn: st.Turn.Phase.String(),
-		Round: st.Turn.Round, Open: st.Open.Len(), Stopping: st.Lifecycle.Stopping, Pending: st.Pending()}
+		Round: st.Turn.Round, Open: st.Open.Len(), Stopping: st.Lifecycle.Stopping, Pending: st.Pending(),
+		Model: st.ModelName()}
 	if st.Profile != nil {
 		out.Profile = *st.Profile
 	}
