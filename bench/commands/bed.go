@@ -13,8 +13,10 @@ import (
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/feed"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/store/memory"
 	"github.com/meerkat-go/meerkat/store/sqlite"
@@ -49,7 +51,7 @@ const (
 )
 
 // makeBed opens a host. Leases are long, so that their renewal does not fall into what is measured.
-func makeBed(medium, dir string, hands executor.Executor) (*bed, error) {
+func makeBed(medium, dir string, hands executor.Executor, models runtime.Models) (*bed, error) {
 	b := &bed{}
 	switch medium {
 	case inMemory:
@@ -65,7 +67,7 @@ func makeBed(medium, dir string, hands executor.Executor) (*bed, error) {
 		b.sqlite, b.counted = s, &counted{Store: s}
 	}
 	b.Host = runtime.New(runtime.Config{Store: b.counted, Feed: &feed.Hub{}, Owner: store.Owner{ID: id.New(), PID: os.Getpid()},
-		Executor: hands, LeaseTTL: time.Hour, Transcripts: 1})
+		Executor: hands, Models: models, LeaseTTL: time.Hour, Transcripts: 1})
 	return b, nil
 }
 
@@ -165,6 +167,52 @@ func (waits) Apply(ctx context.Context, _ executor.Run, b executor.Bindings) err
 		continue
 	}
 	return ctx.Err()
+}
+
+// anyModel knows every model, and has a client for each.
+type anyModel struct{}
+
+// Request implements runtime.Models.
+func (anyModel) Request(name string) identity.Request {
+	return identity.Request{Model: name, Provider: identity.Other}
+}
+
+// Lookups implements runtime.Models.
+func (anyModel) Lookups() identity.Lookups {
+	return identity.Lookups{Owner: func(string) identity.Provider { return identity.Other },
+		Surface: func(identity.Identity) (identity.Surface, bool) {
+			return identity.Surface{ImageToolResults: true}, true
+		}}
+}
+
+// Prepare implements runtime.Models.
+func (anyModel) Prepare(context.Context, identity.Target) error { return nil }
+
+// tools are 50 tools of five servers.
+var tools = sync.OnceValue(func() *scope.Catalogue {
+	var entries []scope.Entry
+	for i := range 50 {
+		entries = append(entries, scope.Entry{Name: fmt.Sprintf("tool%02d", i), Description: "does something",
+			Witness: scope.WitnessOf(scope.Provenance{Kind: scope.MCP, Source: fmt.Sprint("server", i%5)})})
+	}
+	c, err := scope.NewCatalogue(entries, scope.Names{}, true)
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
+
+func offer(ctx context.Context, b *bed, s id.Session) error { return b.OfferTools(ctx, s, tools()) }
+
+// hide stages a filter that hides one tool.
+func hide(ctx context.Context, b *bed, s id.Session) error {
+	_, err := b.StagePersistentFilter(ctx, s, scope.Deny("tool07"), tools().Witnesses(scope.NamesOf("tool07")))
+	return err
+}
+
+// baseline names the model that answers where nothing else is said.
+func baseline(ctx context.Context, b *bed, s id.Session) error {
+	return b.SetModelBaseline(ctx, s, identity.Route{Model: "model"})
 }
 
 // answers is an executor that answers at once.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -24,6 +25,8 @@ type command struct {
 	hands executor.Executor // the host's; nil: it has none
 	ready []step            // brings the session so far
 	do    step
+
+	models runtime.Models // the host's; nil: it changes none
 }
 
 // Steps that bring a session so far, or are measured.
@@ -71,6 +74,15 @@ var (
 			return err
 		}
 		return b.CancelAfterBoundary(ctx, s, r)
+	}
+	switched = func(ctx context.Context, b *bed, s id.Session) error {
+		_, err := b.RequestModelSwitch(ctx, s, executor.SwitchRequest{ID: "switch", Target: identity.Route{Model: "another"}, Runs: 2,
+			Approval: identity.ApprovalNotRequired})
+		return err
+	}
+	changed = func(ctx context.Context, b *bed, s id.Session) error {
+		_, err := b.ReconfigureSessionLLMIdentity(ctx, s, identity.Request{Model: "another", Provider: identity.Other})
+		return err
 	}
 	prepare = func(ctx context.Context, b *bed, s id.Session) error {
 		p, err := b.Prepare(ctx, s, runtime.Input{Content: say})
@@ -149,38 +161,43 @@ func bound(ctx context.Context, b *bed, s id.Session) (id.Run, error) {
 
 // all commands. A session is registered and at rest, with an executor attached, if nothing else is said.
 var commands = []command{
-	{"register (new)", waits{}, nil, register},
-	{"register (known, at rest here)", waits{}, []step{register}, back},
-	{"ensure executor", nil, []step{register}, ensure},
-	{"prepare bindings (registered)", waits{}, []step{register}, bind},
-	{"prepare bindings (new)", waits{}, nil, bind},
-	{"submit (at rest: the run begins)", waits{}, []step{register}, queue},
-	{"submit (waits behind a run)", waits{}, []step{register, queue}, queue},
-	{"submit (steers a run)", waits{}, []step{register, queue}, steer},
-	{"turn of an executor that answers at once", answers{}, []step{register}, turn},
-	{"interrupt", waits{}, []step{register, queue}, interrupt},
-	{"cancel after boundary", waits{}, []step{register, queue}, cancel},
-	{"stop", waits{}, []step{register}, stop},
-	{"register (stopped: revived)", waits{}, []step{register, stop}, back},
-	{"retire", waits{}, []step{register}, retire},
-	{"reset (gives up one input)", nil, []step{register, queue}, reset},
-	{"recycle (retired)", waits{}, []step{register, retire}, recycle},
-	{"recover (one input waits)", nil, []step{register, queue}, recovery},
-	{"destroy", waits{}, []step{register}, destroy},
-	{"archive", waits{}, []step{register}, archive},
-	{"unregister", waits{}, []step{register}, unregister},
-	{"unregister, register again", waits{}, []step{register}, both(unregister, back)},
-	{"prepare (a run of the caller)", waits{}, []step{register}, prepare},
-	{"commit (of such a run)", waits{}, []step{register, prepare}, commit},
-	{"publish", waits{}, []step{register}, publish},
-	{"set silent intents", waits{}, []step{register}, silence},
+	{"register (new)", waits{}, nil, register, nil},
+	{"register (known, at rest here)", waits{}, []step{register}, back, nil},
+	{"ensure executor", nil, []step{register}, ensure, nil},
+	{"prepare bindings (registered)", waits{}, []step{register}, bind, nil},
+	{"prepare bindings (new)", waits{}, nil, bind, nil},
+	{"submit (at rest: the run begins)", waits{}, []step{register}, queue, nil},
+	{"submit (waits behind a run)", waits{}, []step{register, queue}, queue, nil},
+	{"submit (steers a run)", waits{}, []step{register, queue}, steer, nil},
+	{"turn of an executor that answers at once", answers{}, []step{register}, turn, nil},
+	{"interrupt", waits{}, []step{register, queue}, interrupt, nil},
+	{"cancel after boundary", waits{}, []step{register, queue}, cancel, nil},
+	{"stop", waits{}, []step{register}, stop, nil},
+	{"register (stopped: revived)", waits{}, []step{register, stop}, back, nil},
+	{"retire", waits{}, []step{register}, retire, nil},
+	{"reset (gives up one input)", nil, []step{register, queue}, reset, nil},
+	{"recycle (retired)", waits{}, []step{register, retire}, recycle, nil},
+	{"recover (one input waits)", nil, []step{register, queue}, recovery, nil},
+	{"destroy", waits{}, []step{register}, destroy, nil},
+	{"archive", waits{}, []step{register}, archive, nil},
+	{"unregister", waits{}, []step{register}, unregister, nil},
+	{"unregister, register again", waits{}, []step{register}, both(unregister, back), nil},
+	{"prepare (a run of the caller)", waits{}, []step{register}, prepare, nil},
+	{"commit (of such a run)", waits{}, []step{register, prepare}, commit, nil},
+	{"publish", waits{}, []step{register}, publish, nil},
+	{"set silent intents", waits{}, []step{register}, silence, nil},
+	{"offer 50 tools", waits{}, []step{register}, offer, nil},
+	{"stage a filter", waits{}, []step{register, offer}, hide, nil},
+	{"set the model's baseline", waits{}, []step{register}, baseline, nil},
+	{"switch the model for two runs", waits{}, []step{register, baseline}, switched, nil},
+	{"change the model", waits{}, []step{register}, changed, anyModel{}},
 
-	{"operation registered", waits{}, []step{register, hold}, operationBegun},
-	{"operation completed, and the run for it", waits{}, []step{register, hold, operationBegun, operationStarted}, operationComplete},
-	{"tool server staged", waits{}, []step{register, hold}, serverAdded},
-	{"tool server connected", waits{}, []step{register, hold, serverAdded, queue}, serverReady},
-	{"call of a tool server started", waits{}, []step{register, hold, serverAdded, queue, serverReady}, callStarted},
-	{"peer added", waits{}, []step{register, hold}, peerAdded},
+	{"operation registered", waits{}, []step{register, hold}, operationBegun, nil},
+	{"operation completed, and the run for it", waits{}, []step{register, hold, operationBegun, operationStarted}, operationComplete, nil},
+	{"tool server staged", waits{}, []step{register, hold}, serverAdded, nil},
+	{"tool server connected", waits{}, []step{register, hold, serverAdded, queue}, serverReady, nil},
+	{"call of a tool server started", waits{}, []step{register, hold, serverAdded, queue, serverReady}, callStarted, nil},
+	{"peer added", waits{}, []step{register, hold}, peerAdded, nil},
 }
 
 func measureCommands(ctx context.Context, o options) error {
@@ -230,7 +247,7 @@ func best(runs int, measure func(run int) (measured, error)) (m measured, err er
 }
 
 func (c command) measure(ctx context.Context, medium, dir string, n int) (m measured, err error) {
-	b, err := makeBed(medium, dir, c.hands)
+	b, err := makeBed(medium, dir, c.hands, c.models)
 	if err != nil {
 		return m, err
 	}

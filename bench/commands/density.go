@@ -37,7 +37,7 @@ func measureDensity(ctx context.Context, o options) error {
 		{"after a turn", []step{register, turn}, answers{}, answers{}, asked, asked},
 		{"the same, one of many in the store", []step{register, turn}, answers{}, answers{}, asked, func(o options) int { return o.disk }},
 		{"with 10 inputs that wait", append([]step{register}, slices.Repeat([]step{queue}, 10)...), nil, nil, asked, asked},
-		{"with servers, peers and work", append([]step{register}, used...), answers{}, answers{}, asked, asked},
+		{"with all its regions in use", append([]step{register}, used...), answers{}, answers{}, asked, asked},
 		{"with a run that waits", []step{register, queue}, waits{}, waits{}, thousand, thousand},
 	}
 	fmt.Println("sessions that are resident and at rest, on SQLite, woken in a host that has just been opened; what is decoded of transcripts is dropped")
@@ -54,8 +54,8 @@ func measureDensity(ctx context.Context, o options) error {
 	return nil
 }
 
-// used makes use of what many sessions never use: two tool servers, connected; four peers; two operations of the background, at work and
-// kept outside of this process.
+// used makes use of what many sessions never use: two tool servers, connected; a filter; a baseline of the model; four peers; two
+// operations of the background, at work and kept outside of this process.
 var used = []step{
 	func(ctx context.Context, b *bed, s id.Session) error {
 		h, err := b.handles(ctx, s)
@@ -71,7 +71,7 @@ var used = []step{
 		for _, name := range []string{"ann", "bob", "eve", "joe"} {
 			err = errors.Join(err, h.Peers.Add(ctx, executor.Peer{ID: name, Name: name, Address: "inproc://" + name, Key: "ed25519:" + name}))
 		}
-		return err
+		return errors.Join(err, offer(ctx, b, s), hide(ctx, b, s), baseline(ctx, b, s))
 	},
 	turn, // at whose boundary the servers are connected
 	func(ctx context.Context, b *bed, s id.Session) error {
@@ -103,7 +103,7 @@ func taken() footprint {
 
 func (k kind) measure(ctx context.Context, o options, dir string) (err error) {
 	n, disk := k.resident(o), max(k.disk(o), k.resident(o))
-	earlier, err := makeBed(onSQLite, dir, k.earlier)
+	earlier, err := makeBed(onSQLite, dir, k.earlier, nil)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (k kind) measure(ctx context.Context, o options, dir string) (err error) {
 	if err = errors.Join(err, earlier.close()); err != nil {
 		return err
 	}
-	b, err := makeBed(onSQLite, dir, k.hands)
+	b, err := makeBed(onSQLite, dir, k.hands, nil)
 	if err != nil {
 		return err
 	}

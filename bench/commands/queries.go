@@ -70,7 +70,7 @@ func measureQueries(ctx context.Context, o options) error {
 	fmt.Printf("%-42s | %9s %9s %7s | %9s %9s %7s\n", "query", "p50", "p99", "allocs", "p50", "p99", "allocs")
 	lines := make([]string, len(queries))
 	for _, medium := range []string{inMemory, onSQLite} {
-		b, err := makeBed(medium, filepath.Join(o.dir, "queries"), waits{})
+		b, err := makeBed(medium, filepath.Join(o.dir, "queries"), waits{}, nil)
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (r *borne) print(l load, medium string) {
 }
 
 func (l load) bear(ctx context.Context, o options, medium string, run int) (out borne, err error) {
-	b, err := makeBed(medium, filepath.Join(o.dir, fmt.Sprint("load-", l.query.name, l.writers, "-", run)), waits{})
+	b, err := makeBed(medium, filepath.Join(o.dir, fmt.Sprint("load-", l.query.name, l.writers, "-", run)), waits{}, nil)
 	if err != nil {
 		return out, err
 	}
