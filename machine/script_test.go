@@ -191,6 +191,9 @@ func (p *player) parse(line string) (machine.Event, error) {
 		if w.has("is") {
 			ev.Model, ev.Status = target(words{"model": w["is"]}), identity.Resolved
 		}
+		if w.has("attach") {
+			ev.Attachment = machine.Attachment{ID: 3}
+		}
 		return ev, nil
 	case "bind":
 		return machine.Bind{Placement: machine.Placement{Runtime: w["runtime"], Fence: uint64(w.number("fence"))}}, nil
