@@ -11,7 +11,7 @@ import (
 
 // Offerer is implemented by executors whose tools the session decides about: what a model is offered, and which of the calls it asks for are
 // handed out. It is asked when the executor is attached, and may block as long as the host bears it. An error, or nil, says that nobody knows which
-// tools there are (R123). Tools that change later are told by Toolset.Offer.
+// tools there are (R123). It must not ask the session for anything. Tools that change later are told by Toolset.Offer.
 type Offerer interface {
 	Catalogue(ctx context.Context, s id.Session, p run.Profile) (*scope.Catalogue, error)
 }

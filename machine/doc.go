@@ -14,6 +14,7 @@
 //	turn        the run: call the model, wait for calls, cross the boundary, finish
 //	operation   each tool call: held, running, one terminal outcome
 //	registry    background work that outlives the call or the run that began it
+//	toolset     which tools the model is offered: layers of filters, what is staged, the set of the round
 //	toolserver  external tool servers: staged, connecting, serving, draining
 //	model       which model answers: identity, switches, overrides
 //	peer        who the session knows, who may command it, which questions are open, whether somebody listens

@@ -7,6 +7,7 @@ import (
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine/model"
+	"github.com/meerkat-go/meerkat/machine/toolserver"
 	"github.com/meerkat-go/meerkat/machine/toolset"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/scope"
@@ -55,7 +56,7 @@ func (b *step) see(e toolset.Event) error {
 // there is: then an executor offers what it has, unless something restricts it, for then nothing is offered. One that reports whole runs is left to
 // itself.
 func (b *step) crossTools() {
-	c, was := b.s.Transient.Attachment.Catalogue, get(b.s.Toolset)
+	c, was := b.present(), get(b.s.Toolset)
 	next := was
 	switch {
 	case c != nil, restricts(was) && b.s.Transient.Attachment.Grain == run.Fine:
@@ -65,6 +66,19 @@ func (b *step) crossTools() {
 	}
 	put(b, &b.s.Toolset, ToolsetRegion, next)
 	b.tellTools(toolset.Told(was, next))
+}
+
+// present are the tools that there are, without those of servers that are being removed or are not there: whoever lists them may not know yet.
+func (b *step) present() *scope.Catalogue {
+	c := b.s.Transient.Attachment.Catalogue
+	if c == nil || b.s.Servers == nil {
+		return c
+	}
+	servers := *b.s.Servers
+	return c.Where(func(e scope.Entry) bool {
+		p := e.Witness.Provenance
+		return p.Kind != scope.MCP || !servers.Knows(p.Source) || servers.Get(p.Source).Base == toolserver.Active
+	})
 }
 
 // restricts reports whether somebody has said which tools may be seen. What the model can do says that of one tool alone.

@@ -76,6 +76,21 @@ func digest(v any) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// Where returns the catalogue of those tools for which keep holds: c itself if it holds for all.
+func (c *Catalogue) Where(keep func(Entry) bool) *Catalogue {
+	var rest []Entry
+	for e := range c.All() {
+		if keep(e) {
+			rest = append(rest, e)
+		}
+	}
+	if len(rest) == c.Len() {
+		return c
+	}
+	out, _ := NewCatalogue(rest, c.pending, !c.inexact) // names that are one each stay so
+	return out
+}
+
 // ID is the same for catalogues with the same content, and for no others.
 func (c *Catalogue) ID() string {
 	if c == nil {

@@ -113,6 +113,21 @@ func TestA_catalogue_that_is_not_there_has_no_tools(t *testing.T) {
 	}
 }
 
+func TestA_part_of_a_catalogue_keeps_what_is_said_of_it_and_all_of_it_is_itself(t *testing.T) {
+	t.Parallel()
+	c := catalogue(t, []string{"late"}, false, Entry{Name: "a"}, Entry{Name: "b"})
+	part := c.Where(func(e Entry) bool { return e.Name == "a" })
+	if _, b := part.Get("b"); b || part.Len() != 1 || part.Exact() || !part.Pending().Has("late") || part.ID() == c.ID() {
+		t.Errorf("%v", part)
+	}
+	if all := c.Where(func(Entry) bool { return true }); all != c {
+		t.Error("all of it is another one")
+	}
+	if none := (*Catalogue)(nil).Where(func(Entry) bool { return false }); none != nil {
+		t.Error("of no catalogue there is a part")
+	}
+}
+
 func TestTwo_tools_of_one_name_are_no_catalogue(t *testing.T) {
 	t.Parallel()
 	_, err := NewCatalogue([]Entry{{Name: "b"}, {Name: "a"}, {Name: "b"}, {Name: ""}}, Names{}, true)

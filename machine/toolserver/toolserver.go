@@ -113,6 +113,12 @@ func (s State) Get(name string) Server {
 	return Server{}
 }
 
+// Knows reports whether a server of that name is known.
+func (s State) Knows(name string) bool {
+	_, ok := s.Servers.Get(pmap.Name(name))
+	return ok
+}
+
 // byOrder returns the names of the known servers in the order of their registration.
 func (s State) byOrder() []string {
 	out := make([]string, 0, s.Servers.Len())
