@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/meerkat-go/meerkat/executor"
@@ -76,9 +77,14 @@ func (h *Host) stopSession(ctx context.Context, sid id.Session, reason string, p
 	if err != nil {
 		return err
 	}
-	quiet := make(chan error, 1)
-	// Waiting begins before the stop is decided: the reconcile that follows the decision must see who waits.
-	l := &letter{rank: control, event: machine.Stop{Reason: reason}, local: func() { s.quiet = append(s.quiet, quiet) }}
+	quiet := &stopping{done: make(chan error, 1)}
+	// Waiting begins with the decision: the reconcile that follows it must see who waits, and where there is no stop nobody is to clean up.
+	l := &letter{rank: control, event: machine.Stop{Reason: reason}}
+	l.after = func(err error) {
+		if err == nil {
+			s.quiet = append(s.quiet, quiet)
+		}
+	}
 	if _, err = s.ask(ctx, l); err != nil {
 		return err
 	}
@@ -90,18 +96,13 @@ func (h *Host) stopSession(ctx context.Context, sid id.Session, reason string, p
 	}
 	for {
 		select {
-		case err := <-quiet:
+		case err := <-quiet.done:
 			return err
 		case <-s.gone:
-			if s.cleaning.Load() {
-				return <-quiet // the stop is durable; it is its cleanup that let the session go
+			if quiet.over.Load() {
+				return <-quiet.done // the stop is durable, and what lets the session go may be its own cleanup
 			}
-			select {
-			case err := <-quiet:
-				return err
-			default:
-				return s.reasonEnded()
-			}
+			return s.reasonEnded()
 		case <-late:
 			late = nil
 			r := s.state().Run()
@@ -118,6 +119,12 @@ func (h *Host) stopSession(ctx context.Context, sid id.Session, reason string, p
 	}
 }
 
+// stopping is one who waits for a stop.
+type stopping struct {
+	done chan error  // holds one
+	over atomic.Bool // the stop is done: what is waited for is the cleanup, which has a bound
+}
+
 // tellQuiet answers those who wait for nothing to run: of a stop, once the executor has cleaned up; of an unregistration, at once. The
 // drainer's, called while no executor is at work.
 func (s *session) tellQuiet(st machine.State) {
@@ -132,9 +139,12 @@ func (s *session) tellQuiet(st machine.State) {
 	}
 	waiting := s.quiet
 	s.quiet = nil
+	for _, one := range waiting {
+		one.over.Store(true)
+	}
 	s.cleaned(func(err error) {
-		for _, ch := range waiting {
-			ch <- err
+		for _, one := range waiting {
+			one.done <- err
 		}
 	})
 }

@@ -69,7 +69,7 @@ type session struct {
 	driver   *driver.Driver // nil once the session is lost
 	executor executor.Executor
 	live     *activation
-	quiet    []chan<- error     // wait until the stop is done, nothing is running, and the executor has cleaned up
+	quiet    []*stopping        // wait until the stop is done, nothing is running, and the executor has cleaned up
 	leaving  []chan<- error     // wait until nothing is running, because the session is being unregistered
 	sending  map[id.Effect]bool // signals that are on their way
 	held     []*letter          // our own letters that could not be written; they go before all others

@@ -1,0 +1,121 @@
+package runtime_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/runtime"
+	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/store/storetest"
+)
+
+// A commit whose outcome stays unknown for longer than its caller waits, and that was written: what had to follow it in this process follows.
+func TestR25_an_executor_is_put_to_work_although_nobody_could_say_that_it_was_attached(t *testing.T) {
+	hidden(t, func(w *world, hide storetest.Fault) {
+		p := w.registered(func(c *runtime.Config) { c.Executor = nil })
+		p.submit("a", "hello")
+		tasks := make(chan task)
+		p.tasks = tasks
+		w.store.decide(next(1, hide))
+		w.store.loads(failing(20))
+		_, err := p.EnsureSessionWithExecutor(w.ctx, sid, hands{tasks})
+		w.is(err, store.ErrUnknown)
+		pass(10 * time.Second)
+		how, err := p.EnsureSessionWithExecutor(w.ctx, sid, hands{tasks})
+		w.ok(err)
+		if written := hide.Hide == storetest.HideWritten; written != (how == runtime.AlreadyAttached) {
+			w.Fatalf("attached: %v", how)
+		}
+		w.ok(p.task(run.CallModel).replies("hi"))
+		p.ended("a", "completed")
+		p.close()
+	})
+}
+
+func TestR57_a_session_whose_unregistration_was_written_unseen_is_left_to_others(t *testing.T) {
+	hidden(t, func(w *world, hide storetest.Fault) {
+		p := w.registered(nil)
+		w.store.decide(next(1, hide))
+		w.store.loads(failing(20))
+		w.is(p.UnregisterSession(w.ctx, sid), runtime.ErrUnregisterUnknown)
+		pass(10 * time.Second)
+		if hide.Hide == storetest.HideLost {
+			w.ok(p.UnregisterSession(w.ctx, sid))
+		}
+		q := w.host(nil)
+		w.ok(q.RegisterSession(w.ctx, sid, runtime.Registration{}))
+		q.close()
+		p.close()
+	})
+}
+
+// cleans counts how often the executor of a host is told to clean up.
+func (w *world) cleans(into *atomic.Int64) func(*runtime.Config) {
+	return func(c *runtime.Config) {
+		c.Executor = cleaner{c.Executor.(hands), func(context.Context, id.Session) error { into.Add(1); return nil }}
+	}
+}
+
+func TestR43_an_executor_does_not_clean_up_for_a_stop_that_did_not_come(t *testing.T) {
+	bubble(t, func(w *world) {
+		var n atomic.Int64
+		p := w.registered(w.cleans(&n))
+		w.store.decide(always(full))
+		w.is(p.StopRuntimeExecutor(w.ctx, sid, "enough", 0), store.ErrFull)
+		w.store.decide(nil)
+		p.submit("a", "hello")
+		w.ok(p.task(run.CallModel).replies("hi"))
+		p.ended("a", "completed")
+		synctest.Wait()
+		if n.Load() != 0 {
+			w.Fatal("it cleaned up, and goes on")
+		}
+		_, err := p.Destroy(w.ctx, sid)
+		w.ok(err)
+		w.is(p.StopRuntimeExecutor(w.ctx, sid, "enough", 0), runtime.ErrDestroyed)
+		synctest.Wait()
+		if n.Load() != 0 {
+			w.Fatal("it cleaned up for a stop that was refused")
+		}
+		p.close()
+	})
+}
+
+// The stop waits for the run, an unregistration comes in between, and the lease is lost while the executor cleans up for that.
+func TestR02_a_stop_ends_with_the_lease_also_while_the_executor_cleans_up_for_something_else(t *testing.T) {
+	bubble(t, func(w *world) {
+		free := make(chan struct{})
+		p := w.registered(func(c *runtime.Config) {
+			c.Grace = time.Hour
+			c.Executor = cleaner{c.Executor.(hands), func(context.Context, id.Session) error { <-free; return nil }}
+		})
+		p.submit("a", "hello")
+		p.task(run.CallModel)
+		stopped := later(func() error { return p.StopRuntimeExecutor(w.ctx, sid, "enough", 0) })
+		left := later(func() error { return p.UnregisterSession(w.ctx, sid) })
+		w.pending(stopped)
+		w.lost()
+		pass(time.Minute)
+		w.is(<-left, runtime.ErrOwnedElsewhere)
+		close(free)
+		select {
+		case err := <-stopped:
+			w.is(err, runtime.ErrOwnedElsewhere)
+		case <-time.After(time.Hour):
+			w.Fatal("the stop hangs")
+		}
+		p.close()
+	})
+}
+
+// lost takes the session over for somebody else.
+func (w *world) lost() {
+	w.Helper()
+	_, err := w.memory.Acquire(w.ctx, store.Claim{Session: sid, Owner: store.Owner{ID: "other"}, Now: time.Now(), TTL: time.Hour, Break: 1})
+	w.ok(err)
+}
