@@ -175,14 +175,22 @@ func (o operations) WaitAll(ctx context.Context, token string, ops []string) ([]
 	case a.verdict.Waited != nil:
 		return awaited(a.verdict.Waited.Ends), nil
 	}
-	select {
-	case ends := <-over:
-		return awaited(ends), nil
-	case <-s.gone:
-		err = s.reasonEnded()
-	case <-ctx.Done():
-		o.stopWaiting(s, token)
-		err = ctx.Err()
+	for err == nil {
+		next := s.watches.next()
+		if s.state().Lifecycle.Epoch != o.epoch { // the session may have come back without leaving memory, and its waits do not
+			err = ErrStaleEpoch
+			break
+		}
+		select {
+		case ends := <-over:
+			return awaited(ends), nil
+		case <-next:
+		case <-s.gone:
+			err = s.reasonEnded()
+		case <-ctx.Done():
+			o.stopWaiting(s, token)
+			err = ctx.Err()
+		}
 	}
 	select {
 	case ends := <-over: // the last of them may be what ended ctx, or the session

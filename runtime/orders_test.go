@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
@@ -118,4 +119,54 @@ func (w *world) lost() {
 	w.Helper()
 	_, err := w.memory.Acquire(w.ctx, store.Claim{Session: sid, Owner: store.Owner{ID: "other"}, Now: time.Now(), TTL: time.Hour, Break: 1})
 	w.ok(err)
+}
+
+// heldUp is a store that holds commits up while it is told to.
+type heldUp struct {
+	store.Store
+	hold atomic.Pointer[chan struct{}]
+}
+
+func (h *heldUp) Commit(ctx context.Context, b *store.Batch) error {
+	if ch := h.hold.Load(); ch != nil {
+		<-*ch
+	}
+	return h.Store.Commit(ctx, b)
+}
+
+// The end of a registration and the beginning of the next are one commit, so the session never leaves memory.
+func TestR96_a_wait_ends_with_its_registration_also_if_the_session_stays_in_memory(t *testing.T) {
+	bubble(t, func(w *world) {
+		slow := &heldUp{Store: w.store}
+		cleaned := make(chan struct{})
+		p := w.registered(func(c *runtime.Config) {
+			c.Store = slow
+			c.Executor = cleaner{c.Executor.(hands), func(context.Context, id.Session) error { <-cleaned; return nil }}
+		})
+		o := p.bindings().Operations
+		for _, op := range []string{"x", "y"} {
+			w.ok(o.Register(w.ctx, op, executor.OperationSpec{Work: executor.MemberChild, Name: op, Child: "c", Durable: true}))
+			w.ok(o.Start(w.ctx, op))
+		}
+		wait := later(func() error { _, err := o.WaitAll(w.ctx, "w", []string{"x"}); return err })
+		left := later(func() error { return p.UnregisterSession(w.ctx, sid) })
+		free := make(chan struct{})
+		slow.hold.Store(&free)
+		ended := later(func() error { return o.Complete(w.ctx, "y", executor.OperationResult{}) })
+		close(cleaned)
+		synctest.Wait()
+		back := later(func() error { return p.RegisterSession(w.ctx, sid, runtime.Registration{}) })
+		w.pending(wait)
+		close(free)
+		w.ok(<-ended)
+		w.ok(<-left)
+		w.ok(<-back)
+		select {
+		case err := <-wait:
+			w.is(err, executor.ErrStaleHandle)
+		case <-time.After(time.Hour):
+			w.Error("the wait hangs")
+		}
+		p.close()
+	})
 }
