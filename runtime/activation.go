@@ -340,8 +340,14 @@ func (a *activation) taken(ctx context.Context, b run.Boundary, before, last int
 	known := b.Steers
 	b.Steers = nil
 	for _, r := range rows {
-		if u, ok := r.Entry.(transcript.User); ok && r.At.Message > before {
-			b.Steers = append(b.Steers, run.Steer{Content: u.Content})
+		if r.At.Message <= before {
+			continue
+		}
+		switch e := r.Entry.(type) {
+		case transcript.User:
+			b.Steers = append(b.Steers, run.Steer{Content: e.Content})
+		case transcript.Notice: // what is said by others than the user
+			b.Steers = append(b.Steers, run.Steer{Content: transcript.TextBlocks(e.Text)})
 		}
 	}
 	for n, s := range known { // the last ones are those of the second commit

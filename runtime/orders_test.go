@@ -9,10 +9,12 @@ import (
 
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/store/storetest"
+	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // A commit whose outcome stays unknown for longer than its caller waits, and that was written: what had to follow it in this process follows.
@@ -167,6 +169,48 @@ func TestR96_a_wait_ends_with_its_registration_also_if_the_session_stays_in_memo
 		case <-time.After(time.Hour):
 			w.Error("the wait hangs")
 		}
+		p.close()
+	})
+}
+
+// A steer may be what a peer says, too, and stands in the transcript as a notice.
+func TestR38_a_peers_words_reach_a_foreign_executor_through_a_failing_store(t *testing.T) {
+	bubble(t, func(w *world) {
+		at := make(chan run.Boundary)
+		step := make(chan bool)
+		p := w.registered(func(c *runtime.Config) {
+			c.Executor = executor.Whole{Do: func(ctx context.Context, d run.Directive, b executor.Bindings) (run.RunApplied, error) {
+				for <-step {
+					got, err := b.Turn.Boundary(ctx, d.ID)
+					if err != nil {
+						return run.RunApplied{}, err
+					}
+					at <- got
+				}
+				return run.RunApplied{Appends: []transcript.Entry{transcript.Assistant{Blocks: says("done"), Stop: transcript.StopEndTurn}}}, nil
+			}}
+		})
+		p.submit("a", "hello")
+		peer := func(in id.Input) {
+			_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: in, Of: &input.Input{Source: input.Source{Kind: input.SourcePeer, Peer: "bob"},
+				Durability: input.Durable, Body: input.Peer{Convention: input.Message{}, Body: "from " + string(in), Handling: input.HandlingSteer}}})
+			w.ok(err)
+		}
+		peer("s")
+		synctest.Wait()
+		w.store.decide(next(1, storetest.Fault{Hide: storetest.HideWritten}))
+		w.store.loads(failing(20))
+		step <- true
+		select {
+		case got := <-at:
+			if len(got.Steers) != 1 || got.Steers[0].Content.Plain() == "" {
+				w.Errorf("took %+v", got.Steers)
+			}
+		case <-time.After(time.Minute):
+			w.Fatal("nothing came")
+		}
+		step <- false
+		p.ended("a", "completed")
 		p.close()
 	})
 }
