@@ -47,7 +47,13 @@ var sightConditions = map[string]error{
 // changes are those who wait in this process for a change of identity to end. The zero value has nobody.
 type changes struct {
 	mu sync.Mutex
-	of map[identity.Token]chan changed // each holds one
+	of map[identity.Token]*change
+}
+
+// change is one of them.
+type change struct {
+	ch      chan changed // holds one
+	pursued bool         // somebody sees to it, and will say how it ended
 }
 
 // changed is how a change of identity ended.
@@ -60,20 +66,39 @@ func (c *changes) await(t identity.Token) <-chan changed {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of == nil {
-		c.of = map[identity.Token]chan changed{}
+		c.of = map[identity.Token]*change{}
 	}
-	ch := make(chan changed, 1)
-	c.of[t] = ch
-	return ch
+	one := &change{ch: make(chan changed, 1)}
+	c.of[t] = one
+	return one.ch
+}
+
+// pursue notes that somebody sees to a change. pursued says whether anybody did.
+func (c *changes) pursue(t identity.Token) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if one := c.of[t]; one != nil {
+		one.pursued = true
+	}
+}
+
+func (c *changes) pursued(t identity.Token) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.of[t]
+	return one == nil || one.pursued // whoever took it is about to tell
 }
 
 // take forgets who waits; nil: nobody.
 func (c *changes) take(t identity.Token) chan<- changed {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ch := c.of[t]
+	one := c.of[t]
+	if one == nil {
+		return nil
+	}
 	delete(c.of, t)
-	return ch
+	return one.ch
 }
 
 // modelOf is what is known of the session's model.
@@ -182,13 +207,21 @@ func (s *session) reconfigure(ctx context.Context, tell teller, r identity.Reque
 	case a.verdict.Identity != nil:
 		return *a.verdict.Identity, nil // it is there already
 	}
-	select {
-	case c := <-over:
-		return c.report, c.err
-	case <-s.gone:
-		err = s.reasonEnded()
-	case <-ctx.Done():
-		err = fmt.Errorf("the change goes on: %w", ctx.Err())
+	for err == nil {
+		next := s.watches.next()
+		if p, owed := modelOf(s.state()).OwedPrepare(); (!owed || p.Token != token) && !s.changes.pursued(token) {
+			// The commit that began it, or one before anybody saw to it, has ended it with the session. Why is told to whoever would commit it.
+			return identity.Report{}, tell(ctx, machine.Identity{Event: model.Event{Kind: model.Commit, Token: token}}).err
+		}
+		select {
+		case c := <-over:
+			return c.report, c.err
+		case <-next:
+		case <-s.gone:
+			err = s.reasonEnded()
+		case <-ctx.Done():
+			err = fmt.Errorf("the change goes on: %w", ctx.Err())
+		}
 	}
 	select {
 	case c := <-over: // it may be what ended ctx, or the session
@@ -210,7 +243,7 @@ func (s *session) hydrateOnce(ctx context.Context) error {
 // whenever the state has changed, so what a process before this one left is seen to as well (R124).
 func (s *session) pursue(st machine.State) {
 	m := modelOf(st)
-	_, prepare := m.OwedPrepare()
+	p, prepare := m.OwedPrepare()
 	_, apply := m.OwedApply()
 	if !prepare && !apply || s.pursuing || st.Transient.Draining || s.host.closing.Load() {
 		return
@@ -219,6 +252,7 @@ func (s *session) pursue(st machine.State) {
 		return
 	}
 	s.pursuing = true
+	s.changes.pursue(p.Token)
 	s.host.calls.add()
 	go func() {
 		defer s.host.calls.done()

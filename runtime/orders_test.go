@@ -9,6 +9,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
@@ -173,6 +174,41 @@ func TestR96_a_wait_ends_with_its_registration_also_if_the_session_stays_in_memo
 	})
 }
 
+// The session retires in the very commit that begins the change.
+func TestR78_a_change_of_model_that_ends_with_the_session_is_answered(t *testing.T) {
+	for name, end := range map[string]func(*world, *place) error{
+		"retire":  func(w *world, p *place) error { _, err := p.Retire(w.ctx, sid); return err },
+		"destroy": func(w *world, p *place) error { _, err := p.Destroy(w.ctx, sid); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				slow := &heldUp{Store: w.store}
+				p := w.registered(func(c *runtime.Config) { c.Store, c.Models = slow, &shop{} })
+				_, err := p.ReconfigureSessionLLMIdentity(w.ctx, sid, identity.Request{Model: "beta"})
+				w.ok(err)
+				free := make(chan struct{})
+				slow.hold.Store(&free)
+				said := later(func() error { return p.PublishEvent(w.ctx, sid, "k", nil) })
+				change := later(func() error {
+					_, err := p.ReconfigureSessionLLMIdentity(w.ctx, sid, identity.Request{Model: "alpha"})
+					return err
+				})
+				over := later(func() error { return end(w, p) })
+				close(free)
+				w.ok(<-said)
+				w.ok(<-over)
+				select {
+				case err := <-change:
+					w.is(err, runtime.ErrNotReady)
+				case <-time.After(time.Hour):
+					w.Error("the change hangs")
+				}
+				p.close()
+			})
+		})
+	}
+}
+
 // A steer may be what a peer says, too, and stands in the transcript as a notice.
 func TestR38_a_peers_words_reach_a_foreign_executor_through_a_failing_store(t *testing.T) {
 	bubble(t, func(w *world) {
@@ -211,6 +247,29 @@ func TestR38_a_peers_words_reach_a_foreign_executor_through_a_failing_store(t *t
 		}
 		step <- false
 		p.ended("a", "completed")
+		p.close()
+	})
+}
+
+func TestR86_a_switch_that_is_waited_for_ends_with_its_session(t *testing.T) {
+	bubble(t, func(w *world) {
+		dealer := &shop{}
+		p := w.registered(dealer.selling)
+		w.ok(p.SetModelBaseline(w.ctx, sid, identity.Route{Model: "m"}))
+		dealer.set(make(chan struct{}), nil)
+		change := later(func() error {
+			_, err := p.RequestModelSwitch(w.ctx, sid, executor.SwitchRequest{ID: "q", Target: identity.Route{Model: "n"}, Approval: identity.ApprovalNotRequired})
+			return err
+		})
+		w.pending(change)
+		_, err := p.Destroy(w.ctx, sid)
+		w.ok(err)
+		select {
+		case err := <-change:
+			w.is(err, runtime.ErrDestroyed)
+		case <-time.After(time.Hour):
+			w.Error("the switch hangs")
+		}
 		p.close()
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/machine"
+	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/model"
 )
 
@@ -55,8 +56,11 @@ func (s *session) switched(ctx context.Context, tell teller, r executor.SwitchRe
 	for {
 		next := s.watches.next()
 		st := switchOf(modelOf(s.state()), r.ID)
-		if st.End != nil {
+		switch {
+		case st.End != nil:
 			return st, nil
+		case s.state().Lifecycle.Phase == lifecycle.Destroyed: // nothing is kept of it
+			return st, ErrDestroyed
 		}
 		select {
 		case <-next:
