@@ -49,7 +49,7 @@ func (h *Host) register(ctx context.Context, sid id.Session, r Registration) err
 		}
 	}
 	if _, err = s.ask(ctx, l); err != nil {
-		s.unlessRegistered(err)
+		s.unlessRegistered(ctx, err, r.Profile != nil)
 	} else if missing {
 		err = ErrNotFound
 	}
@@ -77,15 +77,17 @@ func (s *session) registration(ev machine.Register) *letter {
 	return l
 }
 
-// unlessRegistered takes the session out of memory if it is not registered, as it was before: its registration has failed.
-func (s *session) unlessRegistered(why error) {
-	l := &letter{rank: work}
+// unlessRegistered takes the session out of memory if it is not registered, as it was before: what it was opened for has failed. One that does not
+// exist yet is left to whoever makes it. It is waited for as long as the caller likes.
+func (s *session) unlessRegistered(ctx context.Context, why error, maker bool) {
+	done := make(chan answer, 1)
+	l := &letter{rank: work, answer: done}
 	l.after = func(error) {
 		if s.driver == nil {
 			return
 		}
 		switch st := s.driver.State(); { // what is told to others who came meanwhile
-		case st.Version > 0 && !st.Lifecycle.Away:
+		case st.Version > 0 && !st.Lifecycle.Away, st.Version == 0 && !maker:
 			return
 		case st.Lifecycle.Away:
 			why = ErrUnregistered
@@ -95,8 +97,13 @@ func (s *session) unlessRegistered(why error) {
 		s.discard(why)
 		s.driver = nil
 	}
-	// The answer tells only whether it has been taken out already.
-	_, _ = s.ask(s.host.ctx, l)
+	if s.put(l) != nil {
+		return // it has been taken out already
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 func (s *session) state() machine.State { return *s.snapshot.Load() }

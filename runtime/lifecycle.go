@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
@@ -74,19 +75,30 @@ func (h *Host) Destroy(ctx context.Context, sid id.Session) (int, error) {
 		return 0, failed("destroy", sid, err)
 	}
 	v, err := s.ask(ctx, &letter{rank: control, event: machine.Destroy{}})
+	if err != nil {
+		s.unlessRegistered(ctx, err, false)
+	}
 	return v.Abandoned, failed("destroy", sid, err)
 }
 
 // Archive makes a record of a session: its run is ended, what waits is given up, and it is unregistered. Its history can be read. Again: no error.
 func (h *Host) Archive(ctx context.Context, sid id.Session) error {
-	st, err := h.State(ctx, sid)
-	if err == nil && st.Lifecycle.Archived && st.Lifecycle.Away {
+	archived := func(away bool) bool {
+		st, err := h.State(ctx, sid)
+		return err == nil && st.Lifecycle.Archived && (st.Lifecycle.Away || !away)
+	}
+	if archived(true) {
 		return nil
 	}
-	if _, err := h.command(ctx, sid, machine.Archive{}); err != nil {
+	// Another may archive it at the same time, and be further.
+	if _, err := h.command(ctx, sid, machine.Archive{}); err != nil && !archived(false) {
 		return failed("archive", sid, err)
 	}
-	return h.UnregisterSession(ctx, sid)
+	err := h.UnregisterSession(ctx, sid)
+	if (errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnregistered)) && archived(true) {
+		return nil
+	}
+	return err
 }
 
 // PublishEvent tells the session's readers something that did not happen in it. body is JSON, or empty.

@@ -209,6 +209,29 @@ func TestR78_a_change_of_model_that_ends_with_the_session_is_answered(t *testing
 	}
 }
 
+func TestR11_a_registration_whose_caller_leaves_is_not_waited_for(t *testing.T) {
+	bubble(t, func(w *world) {
+		free := make(chan struct{})
+		slow := &heldUp{Store: w.store}
+		slow.hold.Store(&free)
+		p := w.host(func(c *runtime.Config) { c.Store = slow })
+		ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+		defer cancel()
+		made := later(func() error {
+			return p.RegisterSession(ctx, sid, runtime.Registration{Profile: &run.Profile{Model: "m"}})
+		})
+		select {
+		case err := <-made:
+			w.is(err, store.ErrUnknown)
+		case <-time.After(time.Minute):
+			w.Error("it does not leave")
+		}
+		close(free)
+		synctest.Wait()
+		p.close()
+	})
+}
+
 // A steer may be what a peer says, too, and stands in the transcript as a notice.
 func TestR38_a_peers_words_reach_a_foreign_executor_through_a_failing_store(t *testing.T) {
 	bubble(t, func(w *world) {
@@ -247,6 +270,40 @@ func TestR38_a_peers_words_reach_a_foreign_executor_through_a_failing_store(t *t
 		}
 		step <- false
 		p.ended("a", "completed")
+		p.close()
+	})
+}
+
+func TestR133_a_destroy_that_is_refused_takes_nothing_of_a_session_that_is_away(t *testing.T) {
+	bubble(t, func(w *world) {
+		p := w.registered(nil)
+		w.ok(p.UnregisterSession(w.ctx, sid))
+		old := id.Epoch("of another")
+		_, err := p.Route(w.ctx, runtime.Routed{Command: runtime.RouteDestroy, Session: sid, Epoch: &old})
+		w.is(err, runtime.ErrStaleEpoch)
+		w.store.decide(always(full))
+		_, err = p.Destroy(w.ctx, sid)
+		w.is(err, store.ErrFull)
+		w.store.decide(nil)
+		q := w.host(nil)
+		w.ok(q.RegisterSession(w.ctx, sid, runtime.Registration{}))
+		q.close()
+		p.close()
+	})
+}
+
+func TestR54_who_archives_a_session_beside_another_joins(t *testing.T) {
+	bubble(t, func(w *world) {
+		free := make(chan struct{})
+		p := w.registered(func(c *runtime.Config) {
+			c.Executor = cleaner{c.Executor.(hands), func(context.Context, id.Session) error { <-free; return nil }}
+		})
+		first := later(func() error { return p.Archive(w.ctx, sid) })
+		second := later(func() error { return p.Archive(w.ctx, sid) })
+		close(free)
+		w.ok(<-first)
+		w.ok(<-second)
+		w.ok(p.Archive(w.ctx, sid))
 		p.close()
 	})
 }

@@ -144,6 +144,9 @@ func (h *Host) routed(ctx context.Context, sid id.Session, o opening, r Routed, 
 	if err == nil {
 		err = moved
 	}
+	if err != nil && o == returning {
+		s.unlessRegistered(ctx, err, false)
+	}
 	return v, err
 }
 
