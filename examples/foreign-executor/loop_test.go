@@ -336,7 +336,7 @@ func TestR43_a_stop_waits_for_the_run_and_lets_nothing_in_meanwhile(t *testing.T
 		<-d.behind
 		stopped := later(func() error { return w.Stop(w.ctx, w.session, "closing time", 0) })
 		w.pending(stopped)
-		if _, err := w.Submit(w.ctx, control.Submit{Session: w.session, Content: transcript.TextBlocks("and matches?")}); fault.CodeOf(err) != fault.NotReady {
+		if _, err := w.Submit(w.ctx, control.Submit{Session: w.session, Content: transcript.TextBlocks("and matches?")}); fault.CodeOf(err) != fault.InProgress {
 			w.Errorf("submitted during a stop: %v", err)
 		}
 		close(d.open)
