@@ -43,7 +43,7 @@ type Handles struct {
 
 // Refused says that something told through a handle was not accepted, and changed nothing. It wraps the condition it is one of, with its code.
 type Refused struct {
-	Of     string // who refuses: operation, registry, toolserver, toolservers, peer, peer/bridge, peer/request, peer/drain, peer/stream
+	Of     string // who refuses: operation, registry, toolset, toolserver, toolservers, model, routing, peer, peer/bridge, peer/request, peer/drain, peer/stream
 	ID     string // operation, server, peer, request or interaction it is about; empty: none is to blame
 	Status string // how that stands
 	Action string // what was attempted
