@@ -116,18 +116,17 @@ func (k kind) measure(ctx context.Context, o options, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	if disk > n { // not those that were made last
-		sessions = sessions[disk/2-n/2:][:n]
-	}
+	sessions = slices.Clone(sessions[disk/2-n/2:][:n]) // not those that were made last
+	took := make([]time.Duration, n)
 	debug.FreeOSMemory()
 	before := taken()
-	took, err := b.wake(ctx, sessions)
-	if err != nil {
+	if err := b.wake(ctx, sessions, took); err != nil {
 		return err
 	}
 	time.Sleep(500 * time.Millisecond) // drainers end, and the log is folded
 	debug.FreeOSMemory()
 	after := taken()
+	goruntime.KeepAlive(sessions)
 	if err := writeHeap(o.heap); err != nil {
 		return err
 	}
@@ -149,16 +148,15 @@ func writeHeap(path string) error {
 }
 
 // wake makes the sessions resident, one after the other.
-func (b *bed) wake(ctx context.Context, sessions []id.Session) ([]time.Duration, error) {
-	took := make([]time.Duration, 0, len(sessions))
-	for _, s := range sessions {
+func (b *bed) wake(ctx context.Context, sessions []id.Session, took []time.Duration) error {
+	for n, s := range sessions {
 		began := time.Now()
 		if _, err := b.WakeSession(ctx, s); err != nil {
-			return nil, err
+			return err
 		}
-		took = append(took, time.Since(began))
+		took[n] = time.Since(began)
 	}
-	return took, nil
+	return nil
 }
 
 // resident is what this process has in memory; empty where the system does not tell.
