@@ -7,6 +7,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/machine/inbox"
@@ -77,10 +78,17 @@ func (b *step) fits(ev Submit) error {
 		return b.refuse("submit", GuardIdle)
 	case ev.Continue && b.s.Tail != TailPending:
 		return b.refuse("submit", GuardPending)
+	case !ev.Continue && beyond(ev.Input.Options()):
+		return b.refuse("submit", GuardAsked)
 	case !ev.Continue && ev.Input.Kind() == input.KindPrompt && !ev.Input.Says():
 		return b.refuse("submit", GuardContent)
 	}
 	return b.mayRestrict(ev.Input.Options().Overlay)
+}
+
+// beyond reports whether something is asked of a run that no run can be given yet. It is refused rather than forgotten.
+func beyond(o input.Options) bool {
+	return len(o.Skills) > 0 || len(o.Instructions) > 0 || o.KeepAlive != 0 || o.Identity != (identity.Request{}) && o.Identity.Model == ""
 }
 
 // admit puts an input on record, in the place its policy gives it, and goes on with what it leads to.

@@ -33,6 +33,7 @@ const (
 	GuardHandle   = "executor of the handle is attached"
 	GuardDraining = "no unregistration in progress"
 	GuardDrained  = "an unregistration is in progress"
+	GuardAsked    = "what is asked of the run can be given"
 	GuardPlaced   = "session is placed"
 	GuardReceipt  = "receipt names the inputs of the run, in order"
 	GuardCause    = "receipt names a cause that there is, or none"

@@ -121,6 +121,9 @@ func filterOf(f identity.CapabilityFilter) scope.Filter {
 
 // callee is what a model call that is entered now is made with. Nil: the model of the profile.
 func (b *step) callee() *identity.Identity {
+	if b.s.Turn.Model != nil {
+		return b.s.Turn.Model
+	}
 	m := get(b.s.Model)
 	route, ok := m.Effective()
 	switch {
@@ -130,6 +133,14 @@ func (b *step) callee() *identity.Identity {
 		return &m.Identity
 	}
 	return &identity.Identity{Model: route.Model}
+}
+
+// modelOf is the model that the inputs of a run ask for, for this run alone; nil: none.
+func modelOf(r identity.Request) *identity.Identity {
+	if r.Model == "" {
+		return nil
+	}
+	return &identity.Identity{Model: r.Model, Provider: r.Provider, SelfHostedServer: r.SelfHostedServer, Params: r.Params, AuthBinding: r.AuthBinding}
 }
 
 // ModelName is the model that a session is shown with: that of its profile, as it was named there, until another one has taken its place.

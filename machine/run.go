@@ -106,6 +106,7 @@ func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller
 	if err != nil {
 		return err
 	}
+	b.s.Turn.Model = modelOf(asked.Identity)
 	forbidden := b.restrict(r, asked.Overlay)
 	spent := b.spent()
 	switch {

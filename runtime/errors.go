@@ -223,7 +223,7 @@ func conditionOf(r *machine.Refusal) error {
 		return ErrNotRunning
 	case machine.GuardCurrent:
 		return ErrNotCurrent
-	case machine.GuardContent, machine.GuardPending, machine.GuardReceipt, machine.GuardCause, machine.GuardNamed, machine.GuardDecider:
+	case machine.GuardAsked, machine.GuardContent, machine.GuardPending, machine.GuardReceipt, machine.GuardCause, machine.GuardNamed, machine.GuardDecider:
 		return ErrInvalid
 	case machine.GuardUndecided:
 		return ErrDecided

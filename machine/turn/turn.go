@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/machine/fsm"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
@@ -87,25 +88,26 @@ const (
 
 // State of the region. It describes the current run, or the last one.
 type State struct {
-	Phase     Phase            `json:"phase"`
-	Immediate bool             `json:"immediate,omitempty"` // it only adds to the context
-	Cancel    bool             `json:"cancel,omitempty"`    // end at the next boundary
-	Answered  bool             `json:"answered,omitempty"`  // the end of the run was told: what goes on, or went on, is the search for its output
-	Output    bool             `json:"output,omitempty"`    // there is one
-	Run       id.Run           `json:"run,omitempty"`
-	Round     int              `json:"round,omitempty"`   // model calls answered so far in this run
-	Attempt   int              `json:"attempt,omitempty"` // of the outstanding model call, from 1
-	Pending   int              `json:"pending,omitempty"` // calls of this round without an outcome
-	Calls     int              `json:"calls,omitempty"`   // calls of the run that were not spared
-	Resumes   int              `json:"resumes,omitempty"` // executors lost since something was last answered
-	Receipts  int              `json:"receipts,omitempty"`
-	Deadline  time.Time        `json:"deadline,omitzero"` // when the run's time is up
-	Tries     int              `json:"tries,omitempty"`   // at the output, that were answered or failed
-	MaxTries  int              `json:"max_tries,omitempty"`
-	Cause     string           `json:"cause,omitempty"`
-	Error     string           `json:"error,omitempty"`
-	Failure   string           `json:"failure,omitempty"` // kind of the model's failure that ended the run
-	Usage     transcript.Usage `json:"usage,omitzero"`
+	Phase     Phase              `json:"phase"`
+	Immediate bool               `json:"immediate,omitempty"` // it only adds to the context
+	Cancel    bool               `json:"cancel,omitempty"`    // end at the next boundary
+	Answered  bool               `json:"answered,omitempty"`  // the end of the run was told: what goes on, or went on, is the search for its output
+	Output    bool               `json:"output,omitempty"`    // there is one
+	Run       id.Run             `json:"run,omitempty"`
+	Round     int                `json:"round,omitempty"`   // model calls answered so far in this run
+	Attempt   int                `json:"attempt,omitempty"` // of the outstanding model call, from 1
+	Pending   int                `json:"pending,omitempty"` // calls of this round without an outcome
+	Calls     int                `json:"calls,omitempty"`   // calls of the run that were not spared
+	Resumes   int                `json:"resumes,omitempty"` // executors lost since something was last answered
+	Receipts  int                `json:"receipts,omitempty"`
+	Deadline  time.Time          `json:"deadline,omitzero"` // when the run's time is up
+	Model     *identity.Identity `json:"model,omitempty"`   // that the run's inputs asked for; nil: the session's. Never changed in place
+	Tries     int                `json:"tries,omitempty"`   // at the output, that were answered or failed
+	MaxTries  int                `json:"max_tries,omitempty"`
+	Cause     string             `json:"cause,omitempty"`
+	Error     string             `json:"error,omitempty"`
+	Failure   string             `json:"failure,omitempty"` // kind of the model's failure that ended the run
+	Usage     transcript.Usage   `json:"usage,omitzero"`
 }
 
 // Event of the region.
