@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/store"
@@ -94,59 +93,4 @@ func (w *world) await(ctx context.Context, n int, s id.Session, in id.Input) boo
 	}
 	w.breach("R31", "client %d still waits for %s", n, in)
 	return false
-}
-
-// meddle says something to a session that is nobody's input.
-func (w *world) meddle(ctx context.Context, n int) {
-	s := sessions[w.roll("victim", n)%uint64(len(sessions))]
-	w.takes(1500*time.Millisecond, "meddle", n)
-	p := w.route("meddle", n)
-	st, err := p.host.State(ctx, s)
-	if err != nil {
-		return
-	}
-	what := ""
-	switch w.roll("what", n) % 4 {
-	case 0, 1:
-		what, err = "interrupts", p.host.InterruptCurrentRun(ctx, s, st.Run(), "a meddler")
-	case 2:
-		what, err = "cancels", p.host.CancelAfterBoundary(ctx, s, st.Run())
-	case 3:
-		what, err = "stops", p.host.StopRuntimeExecutor(ctx, s, "a meddler", w.long(time.Second, "patience", n))
-		if err == nil && !p.isDead() {
-			w.oracle.stopped(p, s)
-		}
-		for try := 0; ctx.Err() == nil; try++ {
-			w.takes(2*time.Second, "revive", n, try)
-			q := w.owner()
-			if err := q.host.RegisterSession(ctx, s, runtime.Registration{}); err == nil && !q.isDead() {
-				break
-			}
-		}
-	}
-	w.note("meddler %d %s %s: %v", n, what, s, err)
-	if err != nil && fault.CodeOf(err) == fault.Internal {
-		w.breach("R18", "meddler %d %s: an error without a code: %v", n, what, err)
-	}
-}
-
-// watch interrupts what has not moved for a while, as somebody would who sees an executor hang.
-func (w *world) watch(ctx context.Context) {
-	seen := map[id.Session]uint64{}
-	for n := 0; ; n++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Minute + w.long(time.Second, "watch", n)):
-		}
-		for _, s := range sessions {
-			p := w.owner()
-			st, err := p.host.State(ctx, s)
-			if err == nil && st.Run() != "" && seen[s] == st.Version {
-				err = p.host.InterruptCurrentRun(ctx, s, st.Run(), "it hangs")
-				w.note("%s of %s was interrupted: %v", st.Run(), s, err)
-			}
-			seen[s] = st.Version
-		}
-	}
 }

@@ -22,8 +22,13 @@ type hands struct {
 	at map[id.Session]int // how many are at work on a session
 }
 
-// Profile implements executor.Executor.
-func (h *hands) Profile() executor.Profile { return executor.Profile{Grain: run.Fine} }
+// Profile implements executor.Executor. In some histories the executor has a loop of its own.
+func (h *hands) Profile() executor.Profile {
+	if h.w.roll("grain")%3 > 0 {
+		return executor.Profile{Grain: run.Fine}
+	}
+	return executor.Profile{Grain: run.Whole, Class: run.Class(h.w.roll("class") % 3)}
+}
 
 var errLeft = errors.New("the executor left")
 
@@ -43,7 +48,12 @@ func (h *hands) Apply(ctx context.Context, r executor.Run, b executor.Bindings) 
 		}
 		given[key] = true
 		if h.w.mischief(h.p, fmt.Sprintf("%s %s %s/%d", r.Session[len(r.Session)-1:], d.Kind, d.ID, d.Attempt)) {
-			switch kind := h.w.fault("effect"); kind {
+			kind := h.w.fault("effect")
+			if kind != "" {
+				// Not at the very time at which others hear of the commit that led here: who is first would be left to the scheduler.
+				h.w.takes(time.Millisecond, "strike", kind, d.ID)
+			}
+			switch kind {
 			case "":
 			case "panic":
 				leave(errLeft)
@@ -65,10 +75,14 @@ func (h *hands) Apply(ctx context.Context, r executor.Run, b executor.Bindings) 
 				<-h.w.over
 				return errLeft
 			default:
-				if h.strike(kind, d); ctx.Err() != nil {
-					return context.Cause(ctx)
+				if h.strike(kind, d); ctx.Err() != nil || h.p.isDead() {
+					return errLeft
 				}
 			}
+		}
+		if d.Kind == run.ApplyRun {
+			wg.Go(func() { h.loop(ctx, leave, r, d, b) })
+			continue
 		}
 		wg.Go(func() { h.carryOut(ctx, leave, r, d, b) })
 	}
@@ -82,8 +96,6 @@ func (w *world) mischief(p *process, what string) bool {
 }
 
 func (h *hands) strike(kind string, d run.Directive) {
-	// Not at the very time at which others hear of the commit that led here: who is first would be left to the scheduler.
-	h.w.takes(time.Millisecond, "strike", kind, d.ID)
 	h.w.note("%s at %s", kind, d.ID)
 	switch kind {
 	case "kill":
@@ -121,8 +133,8 @@ func (h *hands) carryOut(ctx context.Context, leave func(error), r executor.Run,
 	h.w.mu.Unlock()
 	if poisoned && d.Kind == run.RunTool {
 		h.w.oracle.started(h.p, r.Session, d)
-		h.p.kill()
-		h.w.succeed(h.p)
+		h.w.takes(time.Millisecond, "poisoned", d.ID)
+		h.strike("kill", d)
 		return
 	}
 	if wait := time.Until(d.NotBefore); !d.NotBefore.IsZero() && wait > 0 {
@@ -151,10 +163,58 @@ func (h *hands) carryOut(ctx context.Context, leave func(error), r executor.Run,
 	if h.p.isDead() {
 		return
 	}
-	err := b.Turn.Report(ctx, h.report(r.Session, d))
-	switch {
-	case err == nil, errors.Is(err, executor.ErrStale), ctx.Err() != nil:
-	default:
+	h.gaveUp(ctx, leave, b.Turn.Report(ctx, h.report(r.Session, d)))
+}
+
+// loop carries a whole run out: it works for a while, takes at its boundaries what comes in, and says in the end what came of it.
+func (h *hands) loop(ctx context.Context, leave func(error), r executor.Run, d run.Directive, b executor.Bindings) {
+	key := []any{h.p.name, r.Session, d.ID, d.Attempt}
+	works := func(n int) bool {
+		select {
+		case <-time.After(h.w.long(200*time.Millisecond, append(key, "loop", n)...)):
+		case <-ctx.Done():
+		}
+		return ctx.Err() == nil && !h.p.isDead()
+	}
+	h.w.oracle.started(h.p, r.Session, d)
+	h.w.takes(100*time.Millisecond, append(key, "read")...)
+	h.w.oracle.shown(ctx, r.Session, d, b)
+	v := h.w.roll(append(key, "rounds")...)
+	for n := range int(v % 4) {
+		if !works(n) {
+			return
+		}
+		switch kind := h.w.fault("effect"); kind {
+		case "":
+		case "kill", "zombie":
+			h.strike(kind, d)
+		default:
+			leave(errLeft)
+			return
+		}
+		at, err := b.Turn.Boundary(ctx, d.ID)
+		if err != nil {
+			h.gaveUp(ctx, leave, err)
+			return
+		}
+		if h.w.oracle.steered(r.Session, d, at); at.Cancel {
+			break
+		}
+	}
+	if !works(-1) {
+		return
+	}
+	applied := run.RunApplied{ID: d.ID, Inputs: d.Inputs,
+		Appends: []transcript.Entry{transcript.Assistant{Blocks: transcript.TextBlocks("done"), Stop: transcript.StopEndTurn}}}
+	if v>>8%7 == 0 {
+		applied.Failed = &run.Failure{Message: "it did not work"}
+	}
+	h.gaveUp(ctx, leave, b.Turn.Report(ctx, applied))
+}
+
+// gaveUp leaves the run because of an error that nobody expects.
+func (h *hands) gaveUp(ctx context.Context, leave func(error), err error) {
+	if err != nil && !errors.Is(err, executor.ErrStale) && ctx.Err() == nil {
 		leave(err)
 	}
 }

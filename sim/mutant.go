@@ -1,10 +1,13 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
 	"math"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/meerkat-go/meerkat/executor"
@@ -26,18 +29,62 @@ const (
 	UnknownIsDone          // an unknown outcome is taken for success
 	UnknownIsFailed        // an unknown outcome is taken for a failure, and told as one
 	Unpinned               // a model reads the transcript as it is, not as it was when the call was made
+	LeavesNothing          // to unregister a session gives up what waits
+	RetiresAtOnce          // to retire a session ends its run
+	OldEpoch               // a session that is registered again keeps its epoch
+	ComesBack              // a destroyed session is stored as idle
+	SaidTwice              // a boundary gives an executor the steers of the last one again
+	SignalLost             // a signal that nobody took is not told again
+	PreparedLeaks          // a run that its caller carries out is stored as anybody's
 )
 
 // batch is what reaches the store.
 func (m Mutant) batch(d *disk, b *store.Batch) *store.Batch {
-	if m != NoFence {
-		return b
-	}
 	d.w.oracle.mu.Lock()
 	defer d.w.oracle.mu.Unlock()
+	was := d.w.oracle.life(b.Session).state
 	c := b.Clone()
-	c.Term = d.w.oracle.terms[b.Session]
+	switch m {
+	case NoFence:
+		c.Term = d.w.oracle.terms[b.Session]
+	case OldEpoch:
+		if old := was.Lifecycle.Epoch; old != "" {
+			c.Control = epochs.ReplaceAll(c.Control, []byte(`"epoch":"`+string(old)+`"`))
+		}
+	case ComesBack:
+		c.Control = bytes.Replace(c.Control, []byte(`"lifecycle":{"phase":5`), []byte(`"lifecycle":{"phase":1`), 1)
+	case PreparedLeaks:
+		c.Control = bytes.Replace(c.Control, []byte(`"caller":true`), []byte(`"class":2`), 1)
+	default:
+		return b
+	}
 	return c
+}
+
+var epochs = regexp.MustCompile(`"epoch":"[^"]*"`)
+
+// leaving is done by whoever unregisters a session, before that.
+func (m Mutant) leaving(ctx context.Context, p *process, s id.Session) {
+	if m == LeavesNothing {
+		err := p.host.StopRuntimeExecutor(ctx, s, "it leaves", time.Millisecond)
+		p.w.note("the mutant stops %s: %v", s, err)
+	}
+}
+
+// retiring is done by whoever retires a session, before that.
+func (m Mutant) retiring(ctx context.Context, p *process, s id.Session, r id.Run) {
+	if m == RetiresAtOnce && r != "" {
+		err := p.host.InterruptCurrentRun(ctx, s, r, "it retires")
+		p.w.note("the mutant interrupts %s of %s: %v", r, s, err)
+	}
+}
+
+// lost is what becomes of a signal that was not taken.
+func (m Mutant) lost(err error) error {
+	if m == SignalLost {
+		return nil
+	}
+	return err
 }
 
 func (m Mutant) lookedUp(s id.Session, key string, err error) error {
@@ -66,8 +113,31 @@ func (m Mutant) executor(ex executor.Executor) executor.Executor {
 		return twice{ex}
 	case Unpinned:
 		return unpinned{ex}
+	case SaidTwice:
+		return said{ex}
 	}
 	return ex
+}
+
+// said repeats at a boundary what was said at the one before.
+type said struct{ executor.Executor }
+
+func (x said) Apply(ctx context.Context, r executor.Run, b executor.Bindings) error {
+	b.Turn = &saidTurn{Turn: b.Turn}
+	return x.Executor.Apply(ctx, r, b)
+}
+
+type saidTurn struct {
+	executor.Turn
+	last []run.Steer
+}
+
+func (t *saidTurn) Boundary(ctx context.Context, e id.Effect) (run.Boundary, error) {
+	b, err := t.Turn.Boundary(ctx, e)
+	before := t.last
+	t.last = b.Steers
+	b.Steers = append(slices.Clone(before), b.Steers...)
+	return b, err
 }
 
 // unpinned reads to the end.

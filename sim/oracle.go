@@ -26,6 +26,7 @@ type oracle struct {
 	attempts map[string]bool         // by session, id and attempt
 	heard    map[id.Input][]string   // what clients were told
 	of       map[id.Input]id.Session // whose input it is
+	lives    map[id.Session]*life
 }
 
 func (o *oracle) reader() driver.Reader { return driver.Reader{Store: o.w.disk} }
@@ -82,6 +83,7 @@ func (o *oracle) committed(p *process, b *store.Batch) {
 	if err := machine.Check(st); err != nil {
 		o.w.breach("state", "version %d of %s: %v", b.To, b.Session, err)
 	}
+	o.lived(p, b.Session, st)
 }
 
 // started checks what is begun in the world outside.
@@ -90,6 +92,12 @@ func (o *oracle) started(p *process, s id.Session, d run.Directive) {
 	if err != nil {
 		o.w.breach("R29", "%v", err)
 		return
+	}
+	o.mu.Lock()
+	own := o.life(s).own[d.ID]
+	o.mu.Unlock()
+	if own || d.Caller {
+		o.w.breach("R127", "%s starts %s of %s, which its caller carries out", p.name, d.ID, s)
 	}
 	key := fmt.Sprint(s, d.ID)
 	at, isOpen := st.Open.Get(d.ID)
@@ -103,6 +111,8 @@ func (o *oracle) started(p *process, s id.Session, d run.Directive) {
 				o.w.breach("R37", "the model is called while %s is open", x.ID)
 			}
 		}
+	}
+	if d.Kind != run.RunTool && d.Kind != run.ApplyRun {
 		return
 	}
 	o.mu.Lock()
@@ -195,6 +205,7 @@ func (o *oracle) stopped(p *process, s id.Session) {
 func (o *oracle) atRest() {
 	for _, s := range sessions {
 		o.sessionAtRest(s)
+		o.toldOfAll(s)
 	}
 	for in, all := range o.heard {
 		for _, what := range all {

@@ -1,12 +1,15 @@
 // Package sim plays whole histories of the runtime in a seeded world and watches that no rule of docs/rules.md is broken.
 //
-// A history is two sessions, their clients and whoever interferes, on a process with the real runtime over the memory store. Every
-// model call, tool and commit takes a virtual time that is hashed from the seed and its own name, never drawn from a shared
+// A history is two sessions, their clients and whoever interferes, on a process with the real runtime over the memory store: callers that
+// carry a run out themselves, or forget it; an orchestrator that places sessions and does not always listen; meddlers that interrupt, stop,
+// retire, reset, unregister and destroy. The executor reports step by step, or has a loop of its own and takes steers at its boundaries.
+// Every model call, tool, signal and commit takes a virtual time that is hashed from the seed and its own name, never drawn from a shared
 // generator, so that real goroutines do the same things in the same order again. A history without faults counts its commits and its
 // effects; then it is played again and dies at them: before, after, with the outcome hidden, or as a zombie that lives on beside
 // the next owner. Executors leave, break and hang; the store refuses for a while; leases are not renewed.
 //
-// The oracle never sleeps (oracle.go). What it finds is told with the one command that plays the history again:
+// The oracle never sleeps (oracle.go, and life.go for the life of each session). What it finds is told with the one command that plays the
+// history again:
 //
 //	go test ./sim -run Replay -seed 17 -faults commit:5:kill-before,effect:2:panic
 //

@@ -68,8 +68,9 @@ func everywhere(t *testing.T, seed uint64, histories *int) {
 	}
 }
 
-// All that the oracle watches holds: R01, R04, R08, R14, R18, R24, R25, R26, R28, R29, R31, R32, R33, R34, R35, R36, R37, R43, R51.
-// Scenario: S61, S92, S95, S130, S131, S141
+// All that the oracle watches holds: R01, R04, R08, R14, R18, R24, R25, R26, R28, R29, R31, R32, R33, R34, R35, R36, R37, R38, R43, R51, R53, R54,
+// R55, R57, R59, R127.
+// Scenario: S61, S92, S95, S114, S123, S130, S131, S141
 func TestEvery_rule_holds_whatever_happens(t *testing.T) {
 	histories := 0
 	switch {
@@ -140,12 +141,20 @@ func TestEvery_mutant_is_noticed(t *testing.T) {
 		{"an unknown outcome is taken for success", sim.UnknownIsDone, []string{"hide-lost"}},
 		{"an unknown outcome is taken for a failure", sim.UnknownIsFailed, []string{"hide-written"}},
 		{"the transcript is not pinned", sim.Unpinned, nil},
+		{"to unregister gives up what waits", sim.LeavesNothing, nil},
+		{"to retire ends the run", sim.RetiresAtOnce, nil},
+		{"the epoch stays the same", sim.OldEpoch, nil},
+		{"a destroyed session comes back", sim.ComesBack, nil},
+		{"a boundary says its steers again", sim.SaidTwice, nil},
+		{"a signal that was not taken is not told again", sim.SignalLost, nil},
+		{"a run by its caller is handed to an executor", sim.PreparedLeaks, []string{"kill-after", "kill-before", "zombie-after"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for seed := uint64(1); seed < 200; seed++ {
+			for seed := uint64(1); seed < 600; seed++ {
 				plan := sim.Plan{Seed: seed, Mutant: c.mutant}
-				if len(c.kinds) > 0 {
-					plan.Faults = []sim.Fault{{Point: sim.Point{At: "commit", N: 3 + int(seed)%12}, Kind: c.kinds[int(seed)%len(c.kinds)]}}
+				for n := range 3 * min(len(c.kinds), 1) {
+					at := sim.Point{At: "commit", N: 3 + 5*n + int(seed)%12}
+					plan.Faults = append(plan.Faults, sim.Fault{Point: at, Kind: c.kinds[(n+int(seed))%len(c.kinds)]})
 				}
 				if r := play(t, plan); len(r.Breaches) > 0 {
 					t.Logf("after %d histories: %s", seed, r.Breaches[0])

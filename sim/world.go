@@ -60,8 +60,14 @@ func Play(ctx context.Context, plan Plan) Result {
 	for n := range 3 + int(w.roll("clients")%6) {
 		clients.Go(func() { w.client(ctx, n) })
 	}
-	for n := range int(w.roll("meddlers") % 5) {
+	for n := range int(w.roll("meddlers") % 6) {
 		clients.Go(func() { w.meddle(ctx, n) })
+	}
+	for n := range int(w.roll("callers") % 3) {
+		clients.Go(func() { w.caller(ctx, n) })
+	}
+	for n := range int(w.roll("orchestrators") % 3) {
+		clients.Go(func() { w.place(ctx, n) })
 	}
 	watching, unwatch := context.WithCancel(ctx)
 	w.others.Go(func() { w.watch(watching) })
@@ -142,7 +148,7 @@ func (w *world) start(after *process) *process {
 		w.others.Go(func() { p.drop() })
 	})
 	p.host = runtime.New(runtime.Config{Store: &disk{Store: w.disk, w: w, p: p}, Feed: p.hub, Owner: store.Owner{ID: p.name, PID: 1000 + n},
-		Executor: w.plan.Mutant.executor(&hands{w: w, p: p}), Gone: func(o store.Owner) bool { return w.owner().name != o.ID },
+		Executor: w.plan.Mutant.executor(&hands{w: w, p: p}), Signals: post{w, p}, Gone: func(o store.Owner) bool { return w.owner().name != o.ID },
 		StoreGrace: 3 * time.Second, Grace: 2 * time.Second, Fold: 1 + int(w.roll("fold")%8)})
 	w.processes = append(w.processes, p)
 	w.mu.Unlock()
@@ -215,8 +221,14 @@ func (w *world) register(ctx context.Context, s id.Session) {
 
 // rest waits until nothing is under way and nothing waits.
 func (w *world) rest(ctx context.Context) {
+	if ctx.Err() != nil {
+		w.breach("R51", "the clients were not answered in all the time there was")
+		return
+	}
+	busy := ""
 	for n := 0; ; n++ {
-		busy := ""
+		before := busy
+		busy = ""
 		for _, s := range sessions {
 			st, err := driver.Reader{Store: w.disk}.State(ctx, s)
 			if ctx.Err() != nil {
@@ -226,18 +238,19 @@ func (w *world) rest(ctx context.Context) {
 				w.breach("R29", "session %s cannot be read: %v", s, err)
 				return
 			}
-			if st.Run() != "" || st.Inbox.Len() > 0 || st.Lifecycle.Phase == lifecycle.Stopped {
-				busy = fmt.Sprintf("session %s is %s, turn %s, %d inputs, open %v", s, st.Phase(), st.Turn.Phase, st.Inbox.Len(), open(st))
-				if _, err := w.owner().host.WakeSession(ctx, s); err != nil {
-					w.note("wake: %v", err)
-				}
-				if st.Lifecycle.Phase == lifecycle.Stopped {
-					_ = w.owner().host.RegisterSession(ctx, s, runtime.Registration{}) // tried again
-				}
+			if w.resting(st) {
+				continue
+			}
+			busy = fmt.Sprintf("session %s is %s, turn %s, %d inputs, open %v", s, st.Phase(), st.Turn.Phase, st.Inbox.Len(), open(st))
+			if st.Lifecycle.Phase == lifecycle.Stopped || st.Lifecycle.Away {
+				_ = w.owner().host.RegisterSession(ctx, s, runtime.Registration{}) // tried again
+			}
+			if _, err := w.owner().host.WakeSession(ctx, s); err != nil {
+				w.note("wake: %v", err)
 			}
 		}
 		if ctx.Err() != nil {
-			w.breach("R51", "nothing moves any more: %s", busy)
+			w.breach("R51", "nothing moves any more: %s", cmp.Or(busy, before))
 			return
 		}
 		if busy == "" {
@@ -245,6 +258,14 @@ func (w *world) rest(ctx context.Context) {
 		}
 		w.takes(time.Second, "rest", n)
 	}
+}
+
+// resting reports whether nothing is under way in a session, nothing waits, and nobody is owed anything.
+func (w *world) resting(st machine.State) bool {
+	if st.Lifecycle.Away || st.Lifecycle.Phase == lifecycle.Stopped {
+		return false
+	}
+	return st.Run() == "" && st.Inbox.Len() == 0 && st.Open.Len() == 0
 }
 
 func open(st machine.State) []string {
