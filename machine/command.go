@@ -138,7 +138,7 @@ func (b *step) unbind(ev Unbind) {
 }
 
 func (b *step) attach(ev Attach) error {
-	if b.s.Attached() {
+	if b.s.Attached() && b.s.Lifecycle.Phase != lifecycle.Stopped { // one of a stopped session has let go of it
 		return b.refuse("attach", GuardAttached)
 	}
 	if err := b.in("attach", lifecycle.Idle, lifecycle.Running, lifecycle.Stopped); err != nil {

@@ -652,3 +652,19 @@ func TestA_registration_and_an_attachment_at_once_make_one_session(t *testing.T)
 		}
 	})
 }
+
+// Scenario: S30
+func TestAn_executor_that_is_attached_to_a_stopped_session_revives_it(t *testing.T) {
+	bubble(t, func(w *world) {
+		p := w.registered(nil)
+		w.ok(p.StopRuntimeExecutor(w.ctx, sid, "enough", 0))
+		how, err := p.EnsureSessionWithExecutor(w.ctx, sid, hands{p.tasks})
+		if err != nil || how != runtime.Attached || p.phase() != "attached" {
+			w.Fatalf("%v, %v, phase %s", how, err, p.phase())
+		}
+		p.submit("a", "hello")
+		w.ok(p.task(run.CallModel).replies("hi"))
+		p.ended("a", "completed")
+		p.close()
+	})
+}
