@@ -9,7 +9,6 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/fsm"
-	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -245,31 +244,4 @@ func TestCheckCommit_notices_each_breach_of_a_rule_about_held_calls(t *testing.T
 			t.Errorf("%s: %v, want %s", c.name, err, c.rule)
 		}
 	}
-}
-
-// wordMoves are the moves of a world in which two calls wait for words, and what may come between.
-func wordMoves(w *world) []machine.Event {
-	out := []machine.Event{machine.Attach{Attachment: machine.Attachment{ID: 1}}, machine.Stop{}, machine.Opened{}, w.known(input("i")), w.known(prompt("s", "look", inbox.Steer))}
-	if r := w.s.Run(); r != "" {
-		out = append(out, machine.Interrupt{Run: r}, machine.CancelAfterBoundary{Run: r}, machine.ExecutorLost{Run: r})
-	}
-	for _, d := range w.s.Open.All() {
-		switch {
-		case d.Kind == run.CallModel:
-			out = append(out, machine.Reported{Report: answer(d)},
-				machine.Reported{Report: w.replyWithCalls(d.ID, []string{"once:approval", "read_only:approved_callback", "once:callback"})})
-		case d.Held.ForApproval():
-			out = append(out, machine.Decide{Effect: d.ID, By: "ann"}, machine.Decide{Effect: d.ID, By: "ann", Granted: true})
-		case d.Held == run.Callback:
-			out = append(out, spoken(w.s, d), machine.Reported{Report: answer(d)})
-		default:
-			out = append(out, machine.Reported{Report: answer(d)})
-		}
-	}
-	return out
-}
-
-func TestR128_R129_every_state_with_calls_that_wait_keeps_the_rules_and_comes_to_rest(t *testing.T) {
-	t.Parallel()
-	explore(t, run.Profile{MaxRounds: 2}, wordMoves)
 }
