@@ -86,7 +86,7 @@ func looping(seed uint64) executor.Executor {
 		}
 		for range rng.IntN(4) {
 			select {
-			case <-time.After(time.Duration(rng.IntN(300)) * time.Millisecond):
+			case <-time.After(time.Duration(1+rng.IntN(300)) * time.Millisecond):
 			case <-ctx.Done():
 				return run.RunApplied{}, ctx.Err()
 			}
@@ -234,8 +234,9 @@ func (w *world) crowd(seed uint64, callers, rounds int, ex func(*crowd) executor
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(n)))
 			for round := range rounds {
-				pass(time.Duration(rng.IntN(200)) * time.Millisecond)
-				ctx, cancel := context.WithTimeout(w.ctx, time.Duration(rng.IntN(3000))*time.Millisecond)
+				// Never no time at all: a timer that is due at once was seen to crash the race detector in a bubble.
+				pass(time.Duration(1+rng.IntN(200)) * time.Millisecond)
+				ctx, cancel := context.WithTimeout(w.ctx, time.Duration(1+rng.IntN(3000))*time.Millisecond)
 				c.says(ctx, rng, c.sessions[round*(len(c.sessions)-2)/rounds+rng.IntN(3)])
 				cancel()
 			}
@@ -461,7 +462,7 @@ func (c *caller) prepare() error {
 	if p.Run == "" || !p.Directive.Caller || p.Directive.Run != p.Run {
 		return fmt.Errorf("prepared %+v", p)
 	}
-	pass(time.Duration(c.rng.IntN(100)) * time.Millisecond)
+	pass(time.Duration(1+c.rng.IntN(100)) * time.Millisecond)
 	switch c.rng.IntN(3) {
 	case 0:
 		return c.c.Commit(c.ctx, p, run.RunApplied{Inputs: p.Directive.Inputs})
@@ -475,7 +476,7 @@ func (c *caller) serve() error {
 	if _, err := c.c.PrepareServiceTurn(c.ctx, c.s); err != nil {
 		return err
 	}
-	pass(time.Duration(c.rng.IntN(100)) * time.Millisecond)
+	pass(time.Duration(1+c.rng.IntN(100)) * time.Millisecond)
 	if c.rng.IntN(2) == 0 {
 		return nil
 	}
@@ -493,7 +494,7 @@ func (c *caller) bind() error {
 	if err != nil {
 		return err
 	}
-	pass(time.Duration(c.rng.IntN(20)) * time.Millisecond)
+	pass(time.Duration(1+c.rng.IntN(20)) * time.Millisecond)
 	p := machine.Placement{Runtime: fmt.Sprint("east-", c.rng.IntN(2)), Fence: 1}
 	return c.c.BindPlacement(c.ctx, c.s, st.Lifecycle.Epoch, p)
 }
@@ -534,11 +535,13 @@ func (c *crowd) orderly(s id.Session) {
 	for range 1000 {
 		err := c.RegisterSession(c.w.ctx, s, runtime.Registration{})
 		if errors.Is(err, runtime.ErrUnregisterInProgress) { // the store failed in the middle of it
-			c.w.ok(c.UnregisterSession(c.w.ctx, s))
+			if err := c.UnregisterSession(c.w.ctx, s); err != nil && !errors.Is(err, runtime.ErrCleanup) {
+				c.w.Fatal(err)
+			}
 			continue
 		}
-		gone := errors.Is(err, runtime.ErrDestroyed) || errors.Is(err, runtime.ErrRetired)
-		if errors.Is(err, runtime.ErrNotFound) {
+		gone := errors.Is(err, runtime.ErrDestroyed) || errors.Is(err, runtime.ErrArchived) // signals may be owed all the same
+		if errors.Is(err, runtime.ErrNotFound) && !gone {
 			return // nobody ever made it
 		}
 		if err != nil && !gone {

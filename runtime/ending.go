@@ -216,7 +216,7 @@ func (s *session) parts(epoch *id.Epoch) (_ *parting, mine bool) {
 	return t, true
 }
 
-// decided lets nobody join an unregistration any more: whoever asks now asks about what comes after it.
+// decided lets nobody join an unregistration any more: whoever asks now may have seen its end.
 func (s *session) decided(t *parting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -258,13 +258,13 @@ func (s *session) part(t *parting, epoch *id.Epoch) error {
 	s.waiters.fail(ErrUnregistered)
 	l := &letter{rank: control, event: machine.Unregister{}}
 	l.after = func(err error) {
-		s.decided(t)
 		// It may have been registered again, or destroyed, in the very same commit: then it stays.
 		if err == nil && s.driver != nil && s.driver.State().Lifecycle.Away {
 			s.driver = nil
 			s.discard(ErrUnregistered)
 		}
 	}
+	s.decided(t)
 	_, err := s.ask(ctx, l)
 	switch {
 	case errors.Is(err, errUnknown):

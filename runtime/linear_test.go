@@ -323,7 +323,7 @@ func history(t *testing.T, seed uint64, of func(*runtime.Host) commander) (ops [
 					c.does("make")
 				}
 				for range 20 {
-					pass(time.Duration(c.rng.IntN(3)) * time.Millisecond)
+					pass(time.Duration(1+c.rng.IntN(3)) * time.Millisecond)
 					c.does(commandNames[c.rng.IntN(len(commandNames))])
 				}
 			})
@@ -597,10 +597,9 @@ func (s naive) bind(a asks, t told) []naive {
 
 // take is the first half of a stop or of an unregistration.
 func (s naive) take(a asks, t told) []naive {
-	joins := s.away && strings.Contains(s.taken, "gone") // whoever asked for it has not returned
 	must := ""
 	switch {
-	case s.away && !joins:
+	case s.away:
 		must = "not found"
 	case s.phase == "destroyed":
 		must = "destroyed"
@@ -609,18 +608,15 @@ func (s naive) take(a asks, t told) []naive {
 		return out
 	}
 	switch {
-	case a.what == "stop":
-		s.taken += mark("stop", a.token)
-		if s.phase == "running" {
-			s.stopping = true
-		} else {
-			s.phase, s.waiting, s.place = "stopped", "", ""
-		}
-	case joins:
-		s.taken += mark("gone", a.token)
-	default:
+	case a.what == "unregister": // also for whoever joins
 		s.taken += mark("leave", a.token)
 		s.draining = true
+	case s.phase == "running":
+		s.taken += mark("stop", a.token)
+		s.stopping = true
+	default:
+		s.taken += mark("stop", a.token)
+		s.phase, s.waiting, s.place = "stopped", "", ""
 	}
 	return []naive{s}
 }
