@@ -143,7 +143,7 @@ func head(s machine.State) store.Head {
 		phase = lifecycle.Idle.String() // an executor is a matter of this process
 	}
 	h := store.Head{Created: s.Created, Updated: s.Updated, Phase: phase, Title: s.Title, Messages: s.Message,
-		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Run() != "", Wake: wake(s), Away: s.Lifecycle.Away}
+		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Open.Len() > 0, Wake: wake(s), Away: s.Lifecycle.Away}
 	if s.Profile != nil {
 		h.Model, h.Workspace = s.ModelName(), s.Profile.Workspace
 	}

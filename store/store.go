@@ -109,7 +109,7 @@ type Head struct {
 	Workspace        string
 	Messages         int
 	Tokens           int
-	Unfinished       bool      // a run is bound: somebody has to go on with it
+	Unfinished       bool      // a run is bound, or a signal owed: somebody has to go on with it
 	Wake             time.Time // when the session wants to be told the time; zero: never. Else after 1970
 	Away             bool      // it is not registered: nobody goes on with it, and nobody tells it the time
 }
@@ -192,7 +192,7 @@ type Query struct {
 	Limit      int // 0: 50; below: no limit
 	Offset     int
 	Prefix     string    // of the session id; empty: all
-	Unfinished bool      // only those with a run bound that are not Away
+	Unfinished bool      // only those that somebody has to go on with, and that are not Away
 	Workspace  string    // only those of this folder; empty: all
 	DueBefore  time.Time // only those with a Wake not after it that are not Away; zero: no filter
 	DueAfter   time.Time // only those with a Wake after it that are not Away; zero: no filter
