@@ -560,20 +560,8 @@ func TestProbe_computes_from_what_waits(t *testing.T) {
 // Scenario: S90, S91, S92
 func TestR38_a_foreign_executor_takes_steers_at_its_own_boundaries_also_through_a_failing_store(t *testing.T) {
 	bubble(t, func(w *world) {
-		at := make(chan run.Boundary)
-		step := make(chan bool)
-		p := w.registered(func(c *runtime.Config) {
-			c.Executor = executor.Whole{Do: func(ctx context.Context, d run.Directive, b executor.Bindings) (run.RunApplied, error) {
-				for <-step {
-					got, err := b.Turn.Boundary(ctx, d.ID)
-					if err != nil {
-						return run.RunApplied{}, err
-					}
-					at <- got
-				}
-				return run.RunApplied{Appends: []transcript.Entry{transcript.Assistant{Blocks: says("done"), Stop: transcript.StopEndTurn}}}, nil
-			}}
-		})
+		step, at, loop := stepping()
+		p := w.registered(func(c *runtime.Config) { c.Executor = loop })
 		r := p.submit("a", "hello").Run
 		says := func(b run.Boundary) (out []string) {
 			for _, s := range b.Steers {

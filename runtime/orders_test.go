@@ -15,7 +15,6 @@ import (
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/store/storetest"
-	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // A commit whose outcome stays unknown for longer than its caller waits, and that was written: what had to follow it in this process follows.
@@ -235,20 +234,8 @@ func TestR11_a_registration_whose_caller_leaves_is_not_waited_for(t *testing.T) 
 // A steer may be what a peer says, too, and stands in the transcript as a notice.
 func TestR38_a_peers_words_reach_a_foreign_executor_through_a_failing_store(t *testing.T) {
 	bubble(t, func(w *world) {
-		at := make(chan run.Boundary)
-		step := make(chan bool)
-		p := w.registered(func(c *runtime.Config) {
-			c.Executor = executor.Whole{Do: func(ctx context.Context, d run.Directive, b executor.Bindings) (run.RunApplied, error) {
-				for <-step {
-					got, err := b.Turn.Boundary(ctx, d.ID)
-					if err != nil {
-						return run.RunApplied{}, err
-					}
-					at <- got
-				}
-				return run.RunApplied{Appends: []transcript.Entry{transcript.Assistant{Blocks: says("done"), Stop: transcript.StopEndTurn}}}, nil
-			}}
-		})
+		step, at, loop := stepping()
+		p := w.registered(func(c *runtime.Config) { c.Executor = loop })
 		p.submit("a", "hello")
 		peer := func(in id.Input) {
 			_, _, err := p.AcceptWithCompletion(w.ctx, sid, runtime.Input{ID: in, Of: &input.Input{Source: input.Source{Kind: input.SourcePeer, Peer: "bob"},

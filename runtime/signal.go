@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
@@ -17,6 +18,10 @@ type Signals interface {
 
 // signal sends what is owed and not on its way. The drainer's.
 func (s *session) signal(st machine.State) {
+	maps.DeleteFunc(s.sending, func(eff id.Effect, _ bool) bool { // what was taken is not on its way any more
+		_, open := st.Open.Get(eff)
+		return !open
+	})
 	for eff, d := range st.Open.All() {
 		if d.Kind != run.Deliver || s.sending[eff] || s.host.closing.Load() {
 			continue

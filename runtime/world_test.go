@@ -344,3 +344,18 @@ func (p *place) results() []string {
 	}
 	return out
 }
+
+// stepping is a loop of its own that looks at a boundary for each true it is sent, tells what it found there, and is done at a false.
+func stepping() (step chan bool, at chan run.Boundary, loop executor.Executor) {
+	step, at = make(chan bool), make(chan run.Boundary)
+	return step, at, executor.Whole{Do: func(ctx context.Context, d run.Directive, b executor.Bindings) (run.RunApplied, error) {
+		for <-step {
+			got, err := b.Turn.Boundary(ctx, d.ID)
+			if err != nil {
+				return run.RunApplied{}, err
+			}
+			at <- got
+		}
+		return run.RunApplied{Appends: []transcript.Entry{transcript.Assistant{Blocks: says("done"), Stop: transcript.StopEndTurn}}}, nil
+	}}
+}
