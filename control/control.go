@@ -9,6 +9,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -32,6 +33,10 @@ type Session struct {
 	Waiting int  `json:"waiting_inputs,omitempty"`
 	// Cursor is that of its last durable event: where a reader begins that wants only what is to come. Only for a single session.
 	Cursor uint64 `json:"last_cursor,omitempty"`
+	// Labels are those it was made with.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Deferred says that nothing has been said in it yet.
+	Deferred bool `json:"deferred,omitempty"`
 }
 
 // Run is a run that is not over.
@@ -46,9 +51,19 @@ type Run struct {
 
 // CreateSession asks for a new session.
 type CreateSession struct {
-	ID      id.Session // empty: minted. An existing id is an error of code invalid
-	Profile run.Profile
-	System  string // system prompt; empty: none
+	ID      id.Session  // empty: minted. An existing id is an error of code invalid
+	Profile run.Profile // what is not set is taken from the realm's defaults, except Tools if Builtins is set
+	System  string      // system prompt; empty: the realm's
+	// Extra is added to the system prompt, a paragraph each.
+	Extra []string
+	// Provider of the profile's model; empty: the model's name says it.
+	Provider string
+	// Builtins and Shell say which of our tools it has; nil: as the realm's settings say. Neither counts beside Profile.Tools.
+	Builtins, Shell *bool
+	Filter          scope.Filter // which of all tools it may see; the zero value: all
+	// Deferred makes a session that says nothing before its first Submit. Prompt is then put in front of what that says.
+	Deferred bool
+	Prompt   transcript.Blocks // only with Deferred
 }
 
 // Lanes an input may wait in.
@@ -66,6 +81,8 @@ type Submit struct {
 	Content     transcript.Blocks // what the user says; empty only with Continue
 	Continue    bool              // no new message: go on from a transcript that waits for a reply, as after a failed run
 	RequireIdle bool              // refuse with code busy unless nothing is running or waiting
+	Asks        Asks
+	Client      run.ToolHandler // who is asked first to carry out the calls of client tools; nil: whoever registered them
 }
 
 // Receipt says that an input is durable. Duplicate: it had been accepted before, under Input.
@@ -118,4 +135,8 @@ type ListSessions struct {
 	Limit     int    // 0: 100
 	Offset    int    // how many to leave out
 	Workspace string // only those of this folder; empty: all
+	// Labels must all be on a session.
+	Labels map[string]string
+	// Archived also lists sessions that are a record, or destroyed.
+	Archived bool
 }

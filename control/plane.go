@@ -32,6 +32,17 @@ type Plane struct {
 	Validate func(ctx context.Context, p run.Profile) error
 	// System makes the system prompt of a session that is created without one; nil: none.
 	System func(p run.Profile) (string, error)
+
+	Realm, Instance, Backend string // names, for clients
+	Paths                    *Paths // nil: they are not told
+	About                    Info
+	// Defaults says what is so where the maker of a session does not say; nil: nothing.
+	Defaults  func(ctx context.Context) (Defaults, error)
+	Settings  Settings                                   // nil: there are none to be read or changed
+	Callbacks Callbacks                                  // nil: clients carry no tools out
+	Catalog   func(ctx context.Context) ([]Model, error) // nil: no models are listed
+
+	caller Caller
 }
 
 // Error is a request that is refused here.

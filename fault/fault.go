@@ -31,10 +31,14 @@ const (
 	Storage                     // the store failed: no space, read-only, I/O
 	Corrupt                     // stored data cannot be read, or was written by a newer version
 	InProgress                  // something has to end first, such as a stop; try again later
+	Unidentified                // the caller showed no key, or none that is good
+	Forbidden                   // the caller is known and may not do this
+	Unavailable                 // this server has no such capability, or it is not switched on
 )
 
 var names = [...]string{"internal", "invalid", "not_found", "busy", "not_ready", "not_running", "stale", "owned_elsewhere",
-	"overloaded", "outcome_unknown", "cancelled", "unauthenticated", "provider", "budget", "storage", "corrupt", "in_progress"}
+	"overloaded", "outcome_unknown", "cancelled", "unauthenticated", "provider", "budget", "storage", "corrupt", "in_progress",
+	"unidentified", "forbidden", "unavailable"}
 
 // String returns the code's public name.
 func (c Code) String() string {

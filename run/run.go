@@ -230,6 +230,16 @@ type Profile struct {
 	Schema json.RawMessage `json:"output_schema,omitempty"`
 	// SchemaRetries is how often a model is told that its output does not fit and asked again; 0: 2; negative: never.
 	SchemaRetries int `json:"schema_retries,omitempty"`
+
+	Params json.RawMessage   `json:"provider_params,omitempty"` // an object that is merged into each request to the provider; nil: nothing
+	Env    map[string]string `json:"shell_env,omitempty"`       // added to the environment of the shell; never shown to a model
+	// Client are tools of this session alone whose calls a client carries out. They come before tools of the same name that all sessions have.
+	Client []ToolDef `json:"client_tools,omitempty"`
+
+	Labels map[string]string `json:"labels,omitempty"`      // by which sessions are found; nobody here reads meaning into them
+	App    json.RawMessage   `json:"app_context,omitempty"` // kept for whoever made the session
+	// System is the system prompt of a session that was made to run later: it is written with the first run, and can be changed before.
+	System string `json:"system,omitempty"`
 }
 
 // RetryPolicy bounds the attempts at one model call. The zero value means 3 retries, from 500 ms doubling to 30 s.

@@ -104,12 +104,16 @@ var layers = []layer{
 	{pkg: "surface/cli", band: serve, may: join(vocabulary, []string{"control", "wire", "client", "config", "surface/cli/*", "internal/near"}),
 		vendors: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys"}, why: whySurface},
 	{pkg: "surface/cli/*", band: serve, may: join(vocabulary, []string{"control"}), vendors: []string{"golang.org/x/term"}, why: whySurface},
-	{pkg: "surface/*", band: serve, may: join(vocabulary, []string{"control", "wire", "internal/sse", "internal/jsonrpc2"}), why: whySurface},
+	{pkg: "surface/present", band: serve, may: join(vocabulary, []string{"control", "wire"}), why: "it puts what control answers into the shapes of wire, for every surface"},
+	{pkg: "surface/*", band: serve, may: join(vocabulary, []string{"control", "wire", "surface/present", "internal/sse", "internal/jsonrpc2", "internal/metrics"}), why: whySurface},
+	{pkg: "access", band: serve, may: join(vocabulary, []string{"control"}), why: "keys are data; what a key is good for is said in control's words"},
+	{pkg: "serve", band: serve, may: join(vocabulary, []string{"control", "surface/*", "internal/metrics"}),
+		why: "it opens listeners and closes them again; what is said on them is the surfaces' affair"},
 	{pkg: "feature/*", band: serve, may: join(vocabulary, []string{"control", "tool"}), why: "a feature is a leaf over control and tool; nothing below may need it"},
 	{pkg: ".", band: serve, may: join(vocabulary, []string{"store", "store/memory", "store/sqlite", "store/postgres", "llm", "llm/*", "tool", "tool/*", "executor",
-		"credential", "credential/*", "driver", "feed", "runtime", "agent", "control", "config", "feature/*", "internal/process"}),
+		"credential", "credential/*", "driver", "feed", "runtime", "agent", "control", "config", "access", "feature/*", "internal/process"}),
 		why: "the root wires parts together; it decides nothing, so it does not know the machine, and it serves no surface"},
-	{pkg: "cmd/*", band: serve, may: join(vocabulary, []string{".", "control", "config", "surface/*", "internal/demo"}), why: "a command reads flags, opens the product and serves a surface"},
+	{pkg: "cmd/*", band: serve, may: join(vocabulary, []string{".", "control", "config", "access", "serve", "client", "surface/*", "internal/demo"}), why: "a command reads flags, opens the product and serves a surface"},
 	{pkg: "examples/*", band: serve, may: join(vocabulary, []string{".", "control", "llm", "llm/*", "tool", "tool/*", "executor", "store", "store/*"}),
 		why: "an example shows what a user may import"},
 
@@ -143,7 +147,8 @@ var keepers = []struct {
 }
 
 // testVendors are for tests, suites and the simulation alone.
-var testVendors = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine"}
+var testVendors = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine",
+	"github.com/santhosh-tekuri/jsonschema/v6", "github.com/getkin/kin-openapi", "github.com/chromedp/chromedp", "github.com/chromedp/cdproto"}
 
 // matches reports whether a folder is meant by a pattern of the tables.
 func matches(pattern, dir string) bool {

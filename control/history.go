@@ -1,0 +1,148 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// History is a page of a transcript, from the oldest message on.
+type History struct {
+	Session id.Session
+	Total   int // messages there are
+	Offset  int
+	Limit   int // 0: none was asked for
+	More    bool
+	Rows    []transcript.Row // those of one message stand together
+}
+
+// History reads a page of a session's messages, also of an archived one. limit 0: to the end.
+func (p *Plane) History(ctx context.Context, s id.Session, offset, limit int) (History, error) {
+	if err := p.may(Reader); err != nil {
+		return History{}, err
+	}
+	if offset < 0 || limit < 0 {
+		return History{}, &Error{Code: fault.Invalid, Message: "offset and limit are not negative"}
+	}
+	st, err := p.Host.ReadStatus(ctx, s)
+	if err != nil {
+		return History{}, err
+	}
+	h := History{Session: s, Total: st.Messages, Offset: offset, Limit: limit}
+	before := st.Messages + 1
+	if limit > 0 {
+		before = min(before, offset+limit+1)
+	}
+	if offset+1 < before {
+		h.Rows, err = p.Host.Transcript(ctx, s, offset+1, before)
+	}
+	h.More = before <= st.Messages
+	return h, err
+}
+
+// EventPage is a piece of a session's durable events.
+type EventPage struct {
+	Events []event.Event
+	From   uint64 // cursor it was asked for
+	Latest uint64 // cursor of the last event there is
+	More   bool
+}
+
+// MaxEvents is the most events in a page.
+const MaxEvents = 1000
+
+// EventsSince reads durable events after a cursor; limit 0: MaxEvents. A cursor beyond the last event is refused with code invalid.
+func (p *Plane) EventsSince(ctx context.Context, s id.Session, after uint64, limit int) (EventPage, error) {
+	if err := p.may(Reader); err != nil {
+		return EventPage{}, err
+	}
+	if limit <= 0 || limit > MaxEvents {
+		limit = MaxEvents
+	}
+	st, err := p.Host.ReadStatus(ctx, s)
+	if err != nil {
+		return EventPage{}, err
+	}
+	if after > st.Cursor {
+		return EventPage{}, &Error{Code: fault.Invalid, Message: fmt.Sprintf("the cursor %d is ahead of the latest, %d", after, st.Cursor)}
+	}
+	events, err := p.Host.Events(ctx, s, after, limit)
+	page := EventPage{Events: events, From: after, Latest: st.Cursor}
+	if n := len(events); n > 0 {
+		page.More = events[n-1].Cursor < st.Cursor
+	}
+	return page, err
+}
+
+// Replacement is what stands in a fork in place of one message, or of one block of it.
+type Replacement struct {
+	Entry  transcript.Entry // nil: only Block is replaced
+	Block  int
+	Result int // of a message of tool results: which
+	With   transcript.Block
+}
+
+// ForkAt makes a session that has the first n messages of another, which stays as it is: with the same profile, and nothing that is under way. replace
+// nil: no more; else one message follows, the one at index n as it is replaced. Codes: busy while a run is bound or nothing was said yet; invalid for an
+// index out of range.
+func (p *Plane) ForkAt(ctx context.Context, s id.Session, n int, replace *Replacement) (Session, error) {
+	if err := p.may(Writer); err != nil {
+		return Session{}, err
+	}
+	return Session{}, &Error{Code: fault.Unavailable, Message: "forks are not there yet"}
+}
+
+// Context statuses.
+const (
+	ContextApplied   = "applied"
+	ContextStaged    = "staged"
+	ContextDuplicate = "duplicate"
+)
+
+// Context is something the model is to know, which nobody said.
+type Context struct {
+	Session id.Session
+	Text    string
+	Source  string
+	Key     string // the same key, text and source again is a duplicate; the same key with others is refused. Empty: none
+}
+
+// InjectContext adds to what the model knows, from its next call on, and starts nothing.
+func (p *Plane) InjectContext(ctx context.Context, c Context) (status string, err error) {
+	if err := p.may(Writer); err != nil {
+		return "", err
+	}
+	return "", &Error{Code: fault.Unavailable, Message: "context is not there yet"}
+}
+
+// ExternalEvent is something that happened outside.
+type ExternalEvent struct {
+	Session id.Session
+	Input   id.Input // empty: minted
+	Key     string
+	Type    string
+	Payload json.RawMessage
+	Blocks  transcript.Blocks
+	NoWake  bool // it waits for what starts a run, and starts none
+}
+
+// ExternalEvent tells a session of something that happened outside. It starts a run, unless NoWake.
+func (p *Plane) ExternalEvent(ctx context.Context, e ExternalEvent) (Receipt, error) {
+	if err := p.may(Writer); err != nil {
+		return Receipt{}, err
+	}
+	return Receipt{}, &Error{Code: fault.Unavailable, Message: "external events are not there yet"}
+}
+
+// Input says how an input stands, live or ended. Code not_found: there is none.
+func (p *Plane) Input(ctx context.Context, s id.Session, in id.Input) (InputStatus, error) {
+	if err := p.may(Reader); err != nil {
+		return InputStatus{}, err
+	}
+	return InputStatus{}, &Error{Code: fault.Unavailable, Message: "not there yet"}
+}

@@ -1,0 +1,23 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// ToolDef declares a tool whose calls a client carries out.
+type ToolDef struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Schema      json.RawMessage `json:"input_schema"` // JSON Schema of an object
+}
+
+// ToolHandler is a client that carries calls out: one live connection. Values are compared with ==, so an implementation is a pointer.
+type ToolHandler interface {
+	// ExecuteTool carries one call out and blocks until the client has answered, ctx ends, or the client is gone. An error says that there is no
+	// answer, and the call may have been carried out.
+	ExecuteTool(ctx context.Context, s id.Session, call transcript.ToolUse) (content transcript.Blocks, isError bool, err error)
+}
