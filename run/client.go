@@ -17,7 +17,13 @@ type ToolDef struct {
 
 // ToolHandler is a client that carries calls out: one live connection. Values are compared with ==, so an implementation is a pointer.
 type ToolHandler interface {
-	// ExecuteTool carries one call out and blocks until the client has answered, ctx ends, or the client is gone. An error says that there is no
-	// answer, and the call may have been carried out.
+	// ExecuteTool carries one call out and blocks until the client has answered, ctx ends, or the client is gone. *ToolRefused: it
+	// answered that it cannot. Any other error says that there is no answer, and the call may have been carried out.
 	ExecuteTool(ctx context.Context, s id.Session, call transcript.ToolUse) (content transcript.Blocks, isError bool, err error)
 }
+
+// ToolRefused is a client's answer that it cannot carry a call out. The model reads the message.
+type ToolRefused struct{ Message string }
+
+// Error returns the message.
+func (e *ToolRefused) Error() string { return e.Message }

@@ -84,18 +84,53 @@ func usable(name string) bool {
 // NewRegistry makes a registry. A name that is used twice, or that no model provider would take, is an error.
 func NewRegistry(limits Limits, tools ...Tool) (*Registry, error) {
 	r := &Registry{limits: limits.withDefaults(), tools: make(map[string]*entry, len(tools)), leaked: new(atomic.Int64)}
-	for _, t := range tools {
-		spec := t.Spec()
-		if !usable(spec.Name) {
-			return nil, fmt.Errorf("tool name %q: want 1 to 64 letters, digits, _ or -", spec.Name)
-		}
-		if old, ok := r.tools[spec.Name]; ok {
-			return nil, fmt.Errorf("tool %q is offered twice: by %s and by %s", spec.Name, source(old.spec), source(spec))
-		}
-		r.tools[spec.Name] = &entry{t, spec, sync.OnceValues(func() (*schema, error) { return compile(spec.Schema) })}
+	if err := r.add(map[string]*entry{}, tools); err != nil {
+		return nil, err
 	}
 	r.list()
 	return r, nil
+}
+
+// With returns a registry that also has these tools, each in place of one of the same name; what was withheld stays so. Errors are those of
+// NewRegistry, among the new ones.
+func (r *Registry) With(tools ...Tool) (*Registry, error) {
+	w := *r
+	w.tools = maps.Clone(r.tools)
+	if err := w.add(map[string]*entry{}, tools); err != nil {
+		return nil, err
+	}
+	w.list()
+	return &w, nil
+}
+
+// add puts tools in; added are those of this call.
+func (r *Registry) add(added map[string]*entry, tools []Tool) error {
+	for _, t := range tools {
+		spec := t.Spec()
+		if err := CheckName(spec.Name); err != nil {
+			return err
+		}
+		if old, ok := added[spec.Name]; ok {
+			return fmt.Errorf("tool %q is offered twice: by %s and by %s", spec.Name, source(old.spec), source(spec))
+		}
+		e := &entry{t, spec, sync.OnceValues(func() (*schema, error) { return compile(spec.Schema) })}
+		r.tools[spec.Name], added[spec.Name] = e, e
+	}
+	return nil
+}
+
+// CheckName says what is wrong with the name of a tool: not every provider would take it.
+func CheckName(name string) error {
+	if !usable(name) {
+		return fmt.Errorf("tool name %q: want 1 to 64 letters, digits, _ or -", name)
+	}
+	return nil
+}
+
+// CheckSchema says what is wrong with the schema of a tool: it cannot be read, or is of no object.
+func CheckSchema(data json.RawMessage) error {
+	_, err := compile(data)
+	return err
 }
 
 func source(s Spec) string {
