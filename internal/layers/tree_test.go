@@ -92,6 +92,9 @@ func load(fsys fs.FS) (*tree, error) {
 			}
 			return nil
 		}
+		if d.Name() == ".git" { // of a worktree: where the repository is
+			return nil
+		}
 		info, err := d.Info()
 		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() > maxText) {
 			return nil
