@@ -15,6 +15,7 @@ import (
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/feed"
+	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/internal/process"
 	"github.com/meerkat-go/meerkat/llm"
@@ -74,7 +75,7 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 			if err := r.CheckModel(ctx, p.Model); err != nil {
 				return err
 			}
-			if _, err := boxes.of(p); err != nil {
+			if _, err := boxes.of("", p); err != nil {
 				return err
 			}
 			return limits(p)
@@ -256,7 +257,7 @@ type toolboxes struct {
 	made  map[[2]string]*tool.Registry
 }
 
-func (t *toolboxes) of(p run.Profile) (*tool.Registry, error) {
+func (t *toolboxes) of(_ id.Session, p run.Profile) (*tool.Registry, error) {
 	key := [2]string{p.Tools, p.Workspace}
 	t.mu.Lock()
 	defer t.mu.Unlock()

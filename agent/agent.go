@@ -26,9 +26,12 @@ import (
 // Executor carries runs out at the finest grain: one report for each model call and each tool call.
 type Executor struct {
 	Models llm.Source
-	// Tools returns what a session of this profile may use. It is asked once per activation; the registry may be shared. Its error
-	// fails the run, as a model that is not configured does: without tools nothing is asked of a model.
-	Tools func(run.Profile) (*tool.Registry, error)
+	// Tools returns what a session of this profile may use. It is asked for each model call and each tool call, so that what there is may change
+	// while a run goes on: it must be quick, and the registry may be shared. Its error fails the run, as a model that is not configured does:
+	// without tools nothing is asked of a model.
+	Tools func(id.Session, run.Profile) (*tool.Registry, error)
+	// Edition tells that Tools may answer otherwise than before: it returns another number then (executor.Editor). Nil: it never does.
+	Edition func() uint64
 	// Parallel bounds the tool calls of one session that run at once; 0: 10.
 	Parallel int
 }
@@ -37,22 +40,29 @@ type Executor struct {
 func (e *Executor) Profile() executor.Profile { return executor.Profile{Grain: run.Fine} }
 
 // Catalogue implements executor.Offerer: the tools that a session of this profile may be offered.
-func (e *Executor) Catalogue(_ context.Context, _ id.Session, p run.Profile) (*scope.Catalogue, error) {
-	registry, err := e.Tools(p)
+func (e *Executor) Catalogue(_ context.Context, s id.Session, p run.Profile) (*scope.Catalogue, error) {
+	registry, err := e.Tools(s, p)
 	if err != nil {
 		return nil, err
 	}
 	return registry.Catalogue(), nil
 }
 
+// OfferEdition implements executor.Editor.
+func (e *Executor) OfferEdition() uint64 {
+	if e.Edition == nil {
+		return 0
+	}
+	return e.Edition()
+}
+
 // Apply implements executor.Executor: it carries out what is open until nothing is.
-func (e *Executor) Apply(ctx context.Context, _ executor.Run, b executor.Bindings) error {
-	registry, err := e.Tools(b.Profile)
+func (e *Executor) Apply(ctx context.Context, r executor.Run, b executor.Bindings) error {
 	parallel := e.Parallel
 	if parallel <= 0 {
 		parallel = 10
 	}
-	w := &worker{executor: e, bindings: b, registry: registry, toolless: err, slots: make(chan struct{}, parallel)}
+	w := &worker{executor: e, session: r.Session, bindings: b, slots: make(chan struct{}, parallel)}
 	// An answer that cannot be reported ends the activation: its directive stays open for the next one.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -75,25 +85,22 @@ func (e *Executor) Apply(ctx context.Context, _ executor.Run, b executor.Binding
 // worker is one activation.
 type worker struct {
 	executor *Executor
+	session  id.Session
 	bindings executor.Bindings
-	registry *tool.Registry
-	toolless error // why there is no registry
 	slots    chan struct{}
+}
+
+// registry returns the tools as they are now.
+func (w *worker) registry() (*tool.Registry, error) {
+	return w.executor.Tools(w.session, w.bindings.Profile)
 }
 
 // carryOut does what a directive asks for. An error means that there is nothing to report: ctx ended, or the directive is not for us.
 func (w *worker) carryOut(ctx context.Context, d run.Directive) (run.Report, error) {
 	switch d.Kind {
 	case run.CallModel:
-		if w.toolless != nil {
-			return run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: string(llm.NotConfigured), Message: w.toolless.Error()}}, nil
-		}
 		return w.callModel(ctx, d)
 	case run.RunTool:
-		if w.toolless != nil {
-			r := tool.Errorf(transcript.ResultFailed, "%v", w.toolless)
-			return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: r.Content, IsError: r.IsError, Code: r.Code}}, nil
-		}
 		return w.runTool(ctx, d)
 	case run.Extract:
 		return w.extract(ctx, d)
@@ -111,7 +118,11 @@ func (w *worker) callModel(ctx context.Context, d run.Directive) (run.Report, er
 	if !ok {
 		return nil, executor.ErrStale
 	}
-	reply, err := w.ask(ctx, d, request{call, pending(rows, call), w.offered(call), w.bindings.Delta})
+	registry, err := w.registry()
+	if err != nil {
+		return run.ModelFailed{ID: d.ID, Attempt: d.Attempt, Failure: run.Failure{Kind: string(llm.NotConfigured), Message: err.Error()}}, nil
+	}
+	reply, err := w.ask(ctx, d, request{call, pending(rows, call), offered(registry, call), w.bindings.Delta})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -122,7 +133,7 @@ func (w *worker) callModel(ctx context.Context, d run.Directive) (run.Report, er
 	calls := reply.Blocks.ToolUses()
 	intents := make([]run.Intent, len(calls))
 	for n, c := range calls {
-		class, refusal := w.registry.Check(c.Name, c.Args)
+		class, refusal := registry.Check(c.Name, c.Args)
 		intents[n] = run.Intent{Call: c, Class: class, Refusal: refusal}
 	}
 	return run.ModelReplied{ID: d.ID, Reply: reply, Calls: intents}, nil
@@ -190,7 +201,7 @@ type request struct {
 // ask makes one model call. An adapter that panics has failed like any other.
 func (w *worker) ask(ctx context.Context, d run.Directive, r request) (reply transcript.Assistant, err error) {
 	var none transcript.Assistant
-	name, params := w.bindings.Profile.Model, ""
+	name, params := w.bindings.Profile.Model, string(w.bindings.Profile.Params) // where the session has decided about its model, it has decided about both
 	if m := r.call.Model; m != nil {
 		name, params = llm.NameOf(*m), string(m.Params)
 	}
@@ -236,8 +247,8 @@ func (w *worker) ask(ctx context.Context, d run.Directive, r request) (reply tra
 }
 
 // offered lists the tools that the model is told of: exactly those that the session offers, if it decides about them.
-func (w *worker) offered(c executor.Call) []llm.Tool {
-	specs := w.registry.Specs()
+func offered(registry *tool.Registry, c executor.Call) []llm.Tool {
+	specs := registry.Specs()
 	out := make([]llm.Tool, 0, len(specs))
 	for _, s := range specs {
 		if !c.Gated || c.Visible.Offers(s.Name, s.Witness()) {
@@ -254,12 +265,17 @@ func (w *worker) runTool(ctx context.Context, d run.Directive) (run.Report, erro
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	registry, err := w.registry()
+	if err != nil {
+		r := tool.Errorf(transcript.ResultFailed, "%v", err)
+		return run.ToolSettled{ID: d.ID, Result: transcript.ToolResult{Content: r.Content, IsError: r.IsError, Code: r.Code}}, nil
+	}
 	began := time.Now()
 	args := d.Call.Args
 	if len(args) == 0 {
 		args = json.RawMessage("{}")
 	}
-	r, err := w.registry.Run(ctx, tool.Call{ID: d.Call.ID, Name: d.Call.Name, Args: args, Attempt: d.Attempt})
+	r, err := registry.Run(ctx, tool.Call{ID: d.Call.ID, Name: d.Call.Name, Args: args, Attempt: d.Attempt})
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return nil, context.Cause(ctx)

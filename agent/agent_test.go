@@ -81,7 +81,7 @@ func newAgent(t *testing.T, m *model, tools ...tool.Tool) *agent.Executor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &agent.Executor{Models: m, Parallel: 2, Tools: func(run.Profile) (*tool.Registry, error) { return r, nil }}
+	return &agent.Executor{Models: m, Parallel: 2, Tools: func(id.Session, run.Profile) (*tool.Registry, error) { return r, nil }}
 }
 
 var (

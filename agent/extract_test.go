@@ -42,7 +42,7 @@ func tried(t *testing.T, p run.Profile, d run.Directive, reply script.Reply) (ru
 	if err != nil {
 		t.Fatal(err)
 	}
-	ex := &agent.Executor{Models: scripted{m, llm.Info{Name: "fake/m", Provider: "fake"}}, Tools: func(run.Profile) (*tool.Registry, error) { return registry, nil }}
+	ex := &agent.Executor{Models: scripted{m, llm.Info{Name: "fake/m", Provider: "fake"}}, Tools: func(id.Session, run.Profile) (*tool.Registry, error) { return registry, nil }}
 	use := transcript.ToolUse{ID: "c1", Name: "count", Args: []byte(`{}`)}
 	said := []transcript.Entry{transcript.User{Content: transcript.TextBlocks("count them")},
 		transcript.Assistant{Blocks: transcript.Blocks{transcript.Reasoning{Text: "hm"}, use}}, transcript.ToolResult{Call: "c1", Name: "count", Content: transcript.TextBlocks("3 of them")},
@@ -164,7 +164,7 @@ func Test_a_reply_is_no_longer_than_a_budget_leaves(t *testing.T) { // R113
 				t.Fatal(err)
 			}
 			ex := &agent.Executor{Models: scripted{m, llm.Info{Name: "fake/m", Provider: "fake", MaxOutput: c.own, CallTimeout: time.Hour}},
-				Tools: func(run.Profile) (*tool.Registry, error) { return registry, nil }}
+				Tools: func(id.Session, run.Profile) (*tool.Registry, error) { return registry, nil }}
 			d := call
 			d.MaxOutput = c.budget
 			if _, err := apply(t, ex, run.Profile{Model: "m", MaxOutput: c.profile}, nil, d); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/meerkat-go/meerkat/agent"
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/executor/executortest"
 	"github.com/meerkat-go/meerkat/id"
@@ -83,6 +84,58 @@ func TestSources_that_are_still_being_connected_are_told_in_the_call_alone(t *te
 	}
 }
 
+// What there is may change while a run goes on, so it is looked up for each call.
+func TestR67_the_tools_of_a_session_are_looked_up_for_each_call(t *testing.T) {
+	t.Parallel()
+	registry := func(tools ...tool.Tool) *tool.Registry {
+		r, err := tool.NewRegistry(tool.Limits{}, tools...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	late := box{"late", run.ReadOnly, func(context.Context, tool.Call) (tool.Result, error) { return tool.Text("came"), nil }}
+	asked := 0
+	m := &model{parts: done}
+	ex := &agent.Executor{Models: m, Parallel: 1, Edition: func() uint64 { return uint64(asked) }, Tools: func(s id.Session, p run.Profile) (*tool.Registry, error) {
+		if asked++; s != "s" || p.Model != "m" {
+			return nil, errors.New("asked for another session")
+		}
+		if asked == 1 {
+			return registry(), nil
+		}
+		return registry(late), nil
+	}}
+	for _, d := range []run.Directive{call, toolDirective(0, "late"), call} {
+		reports, err := apply(t, ex, run.Profile{Model: "m"}, nil, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, ok := reports[0].(run.ToolSettled); ok && r.Result.IsError {
+			t.Errorf("%+v", r.Result)
+		}
+	}
+	if len(m.got[0].Tools) != 0 || len(m.got[1].Tools) != 1 || asked != 3 || ex.OfferEdition() != 3 || (&agent.Executor{}).OfferEdition() != 0 {
+		t.Errorf("offered %v, then %v; asked %d times", m.got[0].Tools, m.got[1].Tools, asked)
+	}
+}
+
+// Where the session has decided about its model it has decided about the parameters too: they may have been cleared.
+func TestR122_the_parameters_of_the_profile_go_with_the_model_of_the_profile(t *testing.T) {
+	t.Parallel()
+	for want, who := range map[string]*identity.Identity{`{"b":2}`: nil, "": {Model: "m"}, `{"a":1}`: {Model: "m", Params: `{"a":1}`}} {
+		m := &model{parts: done}
+		d := call
+		d.Model = who
+		if _, err := apply(t, newAgent(t, m), run.Profile{Model: "m", Params: []byte(`{"b":2}`)}, nil, d); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(m.got[0].Extra); got != want {
+			t.Errorf("%+v: %s", who, got)
+		}
+	}
+}
+
 // named is a source that remembers which model it was asked for.
 type named struct {
 	*model
@@ -153,7 +206,7 @@ func TestR123_the_agent_says_which_tools_there_are(t *testing.T) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	broken := errors.New("no folder")
-	ex.Tools = func(run.Profile) (*tool.Registry, error) { return nil, broken }
+	ex.Tools = func(id.Session, run.Profile) (*tool.Registry, error) { return nil, broken }
 	if c, err := ex.Catalogue(t.Context(), "s", run.Profile{}); !errors.Is(err, broken) || c != nil {
 		t.Errorf("%v, %v", c, err)
 	}

@@ -16,6 +16,14 @@ type Offerer interface {
 	Catalogue(ctx context.Context, s id.Session, p run.Profile) (*scope.Catalogue, error)
 }
 
+// Editor is implemented by offerers whose tools come and go while sessions live. OfferEdition returns another number than before when a catalogue may
+// have become another one; it must not block. The host asks for the catalogue anew before the session decides about anything else, so that what there
+// is now is offered from the next boundary on.
+type Editor interface {
+	Offerer
+	OfferEdition() uint64
+}
+
 // Call says what a model call is made with.
 type Call struct {
 	Model   *identity.Identity // nil: the profile's model. With no more than its name: whoever has a model of that name. Not to be changed

@@ -37,7 +37,7 @@ func (h *Host) register(ctx context.Context, sid id.Session, r Registration) err
 	}
 	ev := machine.Register{Profile: r.Profile, System: r.System}
 	if r.Profile != nil {
-		ev.Model, ev.Status = h.named(r.Profile.Model)
+		ev.Model, ev.Status = h.named(*r.Profile)
 	}
 	l := s.registration(ev)
 	missing := false
@@ -67,11 +67,12 @@ func (s *session) registration(ev machine.Register) *letter {
 	if profile == nil {
 		profile = s.state().Profile
 	}
-	ev.Attachment = s.attachment(ex, profile).event.(machine.Attach).Attachment
+	wired := s.attachment(ex, profile)
+	ev.Attachment = wired.event.(machine.Attach).Attachment
 	l.event = ev
 	l.after = func(err error) {
 		if err == nil && s.state().Transient.Attachment == ev.Attachment {
-			s.executor = ex
+			wired.after(nil)
 		}
 	}
 	return l

@@ -296,12 +296,12 @@ func (s *session) resume(ctx context.Context) error {
 
 // attachment is the letter that wires an executor in, unless there is one.
 func (s *session) attachment(ex executor.Executor, profile *run.Profile) *letter {
-	p := ex.Profile()
+	p, edition := ex.Profile(), editionOf(ex)
 	l := &letter{rank: control, event: machine.Attach{Attachment: machine.Attachment{
 		ID: s.host.attachments.Add(1), Grain: p.Grain, Class: p.Class, Catalogue: s.offer(ex, profile)}}}
 	l.after = func(err error) {
 		if err == nil {
-			s.executor = ex
+			s.executor, s.edition = ex, edition
 		}
 	}
 	return l

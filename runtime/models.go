@@ -14,6 +14,7 @@ import (
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/machine/model"
+	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/scope"
 )
 
@@ -121,19 +122,33 @@ func (h *Host) resolve(current identity.Identity, r identity.Request) (identity.
 }
 
 // named is what the model of a profile is, as far as it is known: nothing, a name, or all of it.
-func (h *Host) named(name string) (identity.Target, identity.Status) {
-	if h.config.Models == nil || name == "" {
+func (h *Host) named(p run.Profile) (identity.Target, identity.Status) {
+	if h.config.Models == nil || p.Model == "" {
 		return identity.Target{}, ""
 	}
-	r := h.config.Models.Request(name)
+	r := h.config.Models.Request(p.Model)
+	params, err := identity.ParseParams(p.Params)
+	if err != nil {
+		return identity.Target{}, "" // an executor that can make nothing of them says so
+	}
+	r.Params = params
 	t, err := h.resolve(identity.Identity{}, r)
 	switch {
 	case err == nil:
 		return t, identity.Resolved
 	case errors.Is(err, identity.ErrUnknownModel) && r.Provider != "":
-		return identity.Target{Identity: identity.Identity{Model: r.Model, Provider: r.Provider, SelfHostedServer: r.SelfHostedServer}}, identity.Unresolved
+		return identity.Target{Identity: identity.Identity{Model: r.Model, Provider: r.Provider, SelfHostedServer: r.SelfHostedServer,
+			Params: bare(params)}}, identity.Unresolved
 	}
 	return identity.Target{}, ""
+}
+
+// bare leaves out parameters that were named and are empty.
+func bare(p identity.Params) identity.Params {
+	if p == identity.NoParams {
+		return ""
+	}
+	return p
 }
 
 // hydrate tells the session which model its profile's is, if it does not know, and what is known of its model now, if that is something else.
@@ -147,7 +162,7 @@ func (s *session) hydrate(ctx context.Context) error {
 	var status identity.Status
 	switch {
 	case m.Phase == model.Unknown && st.Profile != nil:
-		t, status = s.host.named(st.Profile.Model)
+		t, status = s.host.named(*st.Profile)
 	case m.Phase == model.Resolved || m.Phase == model.Unresolved:
 		if look := s.host.config.Models.Lookups(); look.Surface != nil {
 			if surface, ok := look.Surface(m.Identity); ok && (surface != m.Surface || m.Phase == model.Unresolved) {

@@ -129,6 +129,28 @@ func (t task) answers(w *world, want string) task {
 	return t
 }
 
+func TestR122_the_parameters_of_a_profile_are_those_of_its_model_until_they_are_changed(t *testing.T) {
+	bubble(t, func(w *world) {
+		s := &shop{}
+		p := w.host(s.selling)
+		w.ok(p.RegisterSession(w.ctx, sid, runtime.Registration{Profile: &run.Profile{Model: "m", Params: []byte(`{ "top_k": 3 }`)}}))
+		params := func(want identity.Params) {
+			t.Helper()
+			p.submit("", "hello")
+			d := p.task(run.CallModel)
+			if d.Model == nil || d.Model.Params != want {
+				t.Errorf("the call is made with %+v, want %q", d.Model, want)
+			}
+			w.ok(d.replies("hi"))
+		}
+		params(`{"top_k":3}`)
+		_, err := p.ReconfigureSessionLLMIdentity(w.ctx, sid, identity.Request{ClearParams: true})
+		w.ok(err)
+		params("")
+		p.close()
+	})
+}
+
 // Scenario: L7, L8
 func TestR80_R122_the_model_changes_between_two_calls_of_a_run_and_what_was_staged_is_kept(t *testing.T) {
 	bubble(t, func(w *world) {

@@ -68,6 +68,7 @@ type session struct {
 	// The rest belongs to the drainer.
 	driver   *driver.Driver // nil once the session is lost
 	executor executor.Executor
+	edition  uint64 // of what the executor offers, as it was asked last
 	live     *activation
 	quiet    []*stopping        // wait until the stop is done, nothing is running, and the executor has cleaned up
 	leaving  []chan<- error     // wait until nothing is running, because the session is being unregistered
@@ -179,7 +180,7 @@ func (s *session) advance(mail []*letter) {
 			l.local = nil
 		}
 	}
-	mail, s.held = slices.Concat(s.held, mail), nil
+	mail, s.held = slices.Concat(s.held, s.reoffer(mail)), nil
 	began := s.host.config.Now()
 	for attempt := 1; ; attempt++ {
 		if s.driver == nil { // the session has been lost

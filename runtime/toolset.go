@@ -101,3 +101,25 @@ func (s *session) offer(ex executor.Executor, profile *run.Profile) *scope.Catal
 	}
 	return <-got
 }
+
+// editionOf is the edition of what an executor offers. One that cannot say never offers anything else.
+func editionOf(ex executor.Executor) uint64 {
+	if e, ok := ex.(executor.Editor); ok {
+		return e.OfferEdition()
+	}
+	return 0
+}
+
+// reoffer puts in front of some mail what the executor offers now, if that may be something else than when it was asked last. The drainer's.
+func (s *session) reoffer(mail []*letter) []*letter {
+	if s.driver == nil || s.executor == nil {
+		return mail
+	}
+	now := editionOf(s.executor)
+	st := s.driver.State()
+	if now == s.edition || !st.Attached() {
+		return mail
+	}
+	s.edition = now
+	return append([]*letter{{rank: outcomes, event: machine.Offered{Catalogue: s.offer(s.executor, st.Profile)}}}, mail...)
+}

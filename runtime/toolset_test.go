@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/meerkat-go/meerkat/event"
@@ -51,6 +52,55 @@ func (o offering) Catalogue(_ context.Context, s id.Session, p run.Profile) (*sc
 
 func (w *world) offered(names string) *place {
 	return w.registered(func(c *runtime.Config) { c.Executor = offering{c.Executor.(hands), catalogue(names)} })
+}
+
+// changing is an executor whose tools come and go.
+type changing struct {
+	hands
+	tools *atomic.Pointer[scope.Catalogue]
+	count *atomic.Uint64
+}
+
+func (c changing) Catalogue(context.Context, id.Session, run.Profile) (*scope.Catalogue, error) {
+	return c.tools.Load(), nil
+}
+
+func (c changing) OfferEdition() uint64 { return c.count.Load() }
+
+func TestR67_a_tool_that_comes_while_a_run_goes_on_is_offered_from_the_next_boundary_on(t *testing.T) {
+	bubble(t, func(w *world) {
+		ex := changing{tools: &atomic.Pointer[scope.Catalogue]{}, count: &atomic.Uint64{}}
+		ex.tools.Store(catalogue("read"))
+		p := w.registered(func(c *runtime.Config) {
+			ex.hands = c.Executor.(hands)
+			c.Executor = ex
+		})
+		offered := func(d task, want string) {
+			t.Helper()
+			c, _ := d.call(d.ID)
+			var names []string
+			for _, n := range strings.Fields("read late") {
+				if c.Visible.Allows(n) {
+					names = append(names, n)
+				}
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("offered: %s, want %s", got, want)
+			}
+		}
+		p.submit("a", "hello")
+		first := p.task(run.CallModel)
+		ex.tools.Store(catalogue("read late"))
+		ex.count.Add(1)
+		offered(first, "read")
+		w.ok(first.replies("", call{"read", run.ReadOnly}, call{"late", run.ReadOnly}))
+		w.ok(p.task(run.RunTool).settles("ok"))
+		offered(p.task(run.CallModel), "read late")
+		if got := strings.Join(p.results(), ", "); got != "read: ok, late: access_denied" {
+			t.Errorf("results: %s", got)
+		}
+		p.close()
+	})
 }
 
 // Scenario: V3, V24

@@ -29,7 +29,9 @@ type Options struct {
 	Workspace string   // absolute path of an existing folder; needed unless the preset is none
 	Shell     string   // the program behind shell; empty: $SHELL if it can be used, then sh
 	Env       []string // what shell commands inherit, before secrets are taken out; nil: the environment of this process
-	Now       func() time.Time
+	// Extra is added to what shell commands inherit, in place of variables of the same name. It is given on purpose, so nothing is taken out of it.
+	Extra map[string]string
+	Now   func() time.Time
 }
 
 // New returns the tools of a preset, for one workspace. They hold nothing open between calls.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +45,9 @@ type sheller struct {
 
 func shell(f *folder, o Options) tool.Tool {
 	s := &sheller{folder: f, env: withoutSecrets(o.Env)}
+	for _, name := range slices.Sorted(maps.Keys(o.Extra)) { // the last of a name counts
+		s.env = append(s.env, name+"="+o.Extra[name])
+	}
 	s.shell, s.err = findShell(o.Shell, o.Env)
 	sp := spec("shell", fmt.Sprintf(`Runs a command in the user's shell, in the workspace, without input and without a terminal, and returns exit code, standard output and standard error. After timeout_secs (default %d, at most %d) the command and everything it started is stopped. Processes left in the background end with the command. Only the end of long output is kept, up to %d characters. API keys are not in its environment.`,
 		shellTimeout/time.Second, shellMaxTimeout/time.Second, shellChars),

@@ -133,6 +133,28 @@ func Test_shell_passes_no_secrets_and_names_the_call(t *testing.T) {
 	}
 }
 
+func Test_shell_adds_what_a_session_was_given_to_its_environment(t *testing.T) {
+	t.Parallel()
+	tools, err := New(Options{Preset: "full", Workspace: t.TempDir(), Shell: "sh", Env: []string{"PATH=" + os.Getenv("PATH"), "WHO=realm"},
+		Extra: map[string]string{"WHO": "session", "OPENAI_API_KEY": "on purpose", "RKAT_TOOL_CALL_ID": "no"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := tool.NewRegistry(tool.Limits{}, tools...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Run(t.Context(), tool.Call{ID: "c1", Name: "shell", Args: json.RawMessage(`{"command":"env"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := got.Content.Plain()
+	contains(t, text, "WHO=session\n", "OPENAI_API_KEY=on purpose\n", "RKAT_TOOL_CALL_ID=c1\n")
+	if strings.Contains(text, "WHO=realm") {
+		t.Error(text)
+	}
+}
+
 func Test_huge_output_is_read_in_bounded_memory_and_its_end_is_kept(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, "full")
