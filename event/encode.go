@@ -55,6 +55,9 @@ var decoders = map[string]func([]byte) (Payload, error){
 	"stream_truncated":         decode[Gap],
 }
 
+// Known reports whether this version has a payload of that type.
+func Known(typ string) bool { _, ok := decoders[typ]; return ok }
+
 // Decode reads what Encode wrote.
 func Decode(typ string, data []byte) (Payload, error) {
 	d, ok := decoders[typ]
