@@ -143,9 +143,10 @@ func head(s machine.State) store.Head {
 		phase = lifecycle.Idle.String() // an executor is a matter of this process
 	}
 	h := store.Head{Created: s.Created, Updated: s.Updated, Phase: phase, Title: s.Title, Messages: s.Message,
-		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Open.Len() > 0, Wake: wake(s), Away: s.Lifecycle.Away}
+		Tokens: s.Usage.Input + s.Usage.Output, Unfinished: s.Open.Len() > 0, Wake: wake(s), Away: s.Lifecycle.Away,
+		Past: s.Lifecycle.Archived || s.Lifecycle.Phase == lifecycle.Destroyed}
 	if s.Profile != nil {
-		h.Model, h.Workspace = s.ModelName(), s.Profile.Workspace
+		h.Model, h.Workspace, h.Labels = s.ModelName(), s.Profile.Workspace, s.Profile.Labels
 	}
 	return h
 }

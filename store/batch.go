@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -42,6 +43,7 @@ func (b *Batch) Validate() error {
 func (b *Batch) Clone() *Batch {
 	c := *b
 	c.Control = slices.Clone(b.Control)
+	c.Head.Labels = maps.Clone(b.Head.Labels)
 	c.Values = slices.Clone(b.Values)
 	for i := range c.Values {
 		c.Values[i].Data = slices.Clone(c.Values[i].Data)

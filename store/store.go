@@ -107,12 +107,17 @@ type Head struct {
 	Title            string
 	Model            string
 	Workspace        string
-	Messages         int
+	Messages         int // 0: nothing was said in it yet
 	Tokens           int
 	Unfinished       bool      // a run is bound, or a signal owed: somebody has to go on with it
 	Wake             time.Time // when the session wants to be told the time; zero: never. Else after 1970
 	Away             bool      // it is not registered: nobody goes on with it, and nobody tells it the time
+	Past             bool      // it is a record: nothing will be said in it any more
+	Labels           map[string]string
 }
+
+// Active reports whether it is neither a record nor away.
+func (h Head) Active() bool { return !h.Past && !h.Away }
 
 // Value is one slowly changing part of a session, replaced whole.
 type Value struct {
@@ -191,11 +196,20 @@ type SessionRow struct {
 type Query struct {
 	Limit      int // 0: 50; below: no limit
 	Offset     int
-	Prefix     string    // of the session id; empty: all
-	Unfinished bool      // only those that somebody has to go on with, and that are not Away
-	Workspace  string    // only those of this folder; empty: all
-	DueBefore  time.Time // only those with a Wake not after it that are not Away; zero: no filter
-	DueAfter   time.Time // only those with a Wake after it that are not Away; zero: no filter
+	Prefix     string            // of the session id; empty: all
+	Unfinished bool              // only those that somebody has to go on with, and that are not Away
+	Workspace  string            // only those of this folder; empty: all
+	DueBefore  time.Time         // only those with a Wake not after it that are not Away; zero: no filter
+	DueAfter   time.Time         // only those with a Wake after it that are not Away; zero: no filter
+	Active     bool              // only those that are neither Past nor Away
+	Labels     map[string]string // only those that have all of them; nil: no filter
+	// Fresh puts those in which nothing was said yet before all others, each part in its own order. It does not count beside DueBefore or DueAfter.
+	Fresh bool
+}
+
+// All reports whether q selects every session, or with Active every active one.
+func (q Query) All() bool {
+	return q.Prefix == "" && !q.Unfinished && q.Workspace == "" && !q.Due() && len(q.Labels) == 0
 }
 
 // Due reports whether q selects by Wake.
@@ -240,6 +254,9 @@ type Store interface {
 	Receipt(ctx context.Context, s id.Session, r id.Run, sequence int) (ReceiptRow, error)
 	// Sessions lists sessions to which something was committed.
 	Sessions(ctx context.Context, q Query) ([]SessionRow, error)
+	// Count returns how many sessions q selects, whatever its Limit and Offset. How many are Active, of all, is answered in the same time however many
+	// there are.
+	Count(ctx context.Context, q Query) (int, error)
 
 	// Close waits for what was handed to the writer, then frees everything. Later calls return ErrClosed.
 	Close() error

@@ -30,7 +30,14 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	if err := row.check(b); err != nil {
 		return fmt.Errorf("commit session %s version %d: %w", b.Session, b.To, err)
 	}
+	was := row.version > 0 && row.head.Active()
 	row.apply(b.Clone())
+	switch now := row.head.Active(); {
+	case now && !was:
+		s.active++
+	case was && !now:
+		s.active--
+	}
 	return nil
 }
 

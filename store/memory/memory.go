@@ -23,6 +23,7 @@ type Store struct {
 	mu       sync.Mutex
 	closed   bool
 	sessions map[id.Session]*session
+	active   int // how many are
 }
 
 // session holds the rows of one session. version 0: only a place is kept.
@@ -131,6 +132,7 @@ func (s *Store) Load(ctx context.Context, sid id.Session) (store.Loaded, error) 
 		return store.Loaded{}, fmt.Errorf("load session %s: %w", sid, store.ErrNotFound)
 	}
 	l := store.Loaded{Version: row.version, Control: bytes.Clone(row.control), Head: row.head}
+	l.Head.Labels = maps.Clone(row.head.Labels)
 	for _, name := range slices.Sorted(maps.Keys(row.values)) {
 		l.Values = append(l.Values, store.Value{Name: name, Data: bytes.Clone(row.values[name])})
 	}
@@ -289,15 +291,19 @@ func (s *Store) Sessions(ctx context.Context, q store.Query) ([]store.SessionRow
 	defer s.mu.Unlock()
 	var out []store.SessionRow
 	for sid, row := range s.sessions {
-		if row.version == 0 || !strings.HasPrefix(string(sid), q.Prefix) || q.Unfinished && (!row.head.Unfinished || row.head.Away) ||
-			q.Workspace != "" && q.Workspace != row.head.Workspace || q.Due() && !due(row.head, q) {
-			continue
+		if row.selected(sid, q) {
+			out = append(out, store.SessionRow{Session: sid, Version: row.version, Head: row.head})
 		}
-		out = append(out, store.SessionRow{Session: sid, Version: row.version, Head: row.head})
 	}
 	slices.SortFunc(out, func(a, b store.SessionRow) int {
 		if q.Due() {
 			return cmp.Or(a.Head.Wake.Compare(b.Head.Wake), cmp.Compare(a.Session, b.Session))
+		}
+		if q.Fresh && (a.Head.Messages == 0) != (b.Head.Messages == 0) {
+			if a.Head.Messages == 0 {
+				return -1
+			}
+			return 1
 		}
 		return cmp.Or(b.Head.Updated.Compare(a.Head.Updated), cmp.Compare(b.Session, a.Session))
 	})
@@ -309,7 +315,44 @@ func (s *Store) Sessions(ctx context.Context, q store.Query) ([]store.SessionRow
 	if limit > 0 && limit < len(out) {
 		out = out[:limit]
 	}
-	return slices.Clone(out), nil
+	out = slices.Clone(out)
+	for n := range out {
+		out[n].Head.Labels = maps.Clone(out[n].Head.Labels)
+	}
+	return out, nil
+}
+
+// Count implements store.Store.
+func (s *Store) Count(ctx context.Context, q store.Query) (int, error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+	if q.Active && q.All() {
+		return s.active, nil
+	}
+	n := 0
+	for sid, row := range s.sessions {
+		if row.selected(sid, q) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// selected reports whether a query wants the session.
+func (row *session) selected(sid id.Session, q store.Query) bool {
+	h := row.head
+	if row.version == 0 || !strings.HasPrefix(string(sid), q.Prefix) || q.Unfinished && (!h.Unfinished || h.Away) ||
+		q.Workspace != "" && q.Workspace != h.Workspace || q.Due() && !due(h, q) || q.Active && !h.Active() {
+		return false
+	}
+	for name, want := range q.Labels {
+		if have, ok := h.Labels[name]; !ok || have != want {
+			return false
+		}
+	}
+	return true
 }
 
 // due reports whether a session wants to be told the time between the bounds.

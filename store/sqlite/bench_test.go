@@ -137,6 +137,27 @@ func BenchmarkRead(b *testing.B) {
 			}
 		}
 	})
+	b.Run("count", func(b *testing.B) {
+		for b.Loop() {
+			if n, err := s.Count(b.Context(), store.Query{Active: true}); err != nil || n != sessions {
+				b.Fatal(n, err)
+			}
+		}
+	})
+	b.Run("fresh", func(b *testing.B) {
+		for b.Loop() {
+			if got, err := s.Sessions(b.Context(), store.Query{Fresh: true, Active: true}); err != nil || len(got) != 50 {
+				b.Fatal(len(got), err)
+			}
+		}
+	})
+	b.Run("labels", func(b *testing.B) {
+		for b.Loop() {
+			if got, err := s.Sessions(b.Context(), store.Query{Labels: map[string]string{"a": "b"}}); err != nil || len(got) != 0 {
+				b.Fatal(len(got), err)
+			}
+		}
+	})
 	b.Run("list", func(b *testing.B) {
 		for b.Loop() {
 			if got, err := s.Sessions(b.Context(), store.Query{}); err != nil || len(got) != 50 {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -26,6 +27,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 type standingRow struct {
 	found        bool
 	key, version int64
+	active       bool // something was committed to it, and it is neither a record nor away
 	leased       bool // it was handed out and not released
 	lease        store.Lease
 }
@@ -34,11 +36,12 @@ type standingRow struct {
 func findSession(c *conn, sid id.Session) (r standingRow, err error) {
 	err = c.query(context.Background(), func(row []driver.Value) error {
 		r.found, r.key, r.version = true, integer(row[0]), integer(row[1])
+		r.active = r.version > 0 && integer(row[11]) == 0 && integer(row[12]) == 0
 		r.leased = row[2] != nil && integer(row[3]) == 0
 		r.lease = store.Lease{Session: sid, Term: uint64(integer(row[2])), Expires: fromMicro(row[4]), Owner: store.Owner{ID: text(row[5]),
 			Machine: text(row[6]), Boot: text(row[7]), PID: int(integer(row[8])), Started: text(row[9]), Address: text(row[10])}}
 		return nil
-	}, `SELECT s.key, s.version, l.term, l.released, l.expires, l.owner, l.machine, l.boot, l.pid, l.started, l.address
+	}, `SELECT s.key, s.version, l.term, l.released, l.expires, l.owner, l.machine, l.boot, l.pid, l.started, l.address, s.past, s.away
 		FROM sessions s LEFT JOIN leases l ON l.session = s.key WHERE s.session = ?`, string(sid))
 	return r, err
 }
@@ -56,16 +59,45 @@ func writeBatch(c *conn, b *store.Batch) error {
 		return refusal{fmt.Errorf("from version %d, stored is %d: %w", b.From, at.version, store.ErrConflict)}
 	}
 	h := b.Head
+	labels, err := labelsJSON(h.Labels)
+	if err != nil {
+		return err
+	}
 	if _, err := c.exec(`UPDATE sessions SET version = ?, control = iif(length(?2) > 0, ?2, control), created = ?, updated = ?, phase = ?,
-		title = ?, model = ?, workspace = ?, messages = ?, tokens = ?, unfinished = ?, wake = ?, away = ? WHERE key = ?`,
+		title = ?, model = ?, workspace = ?, messages = ?, tokens = ?, unfinished = ?, wake = ?, away = ?, past = ?, labels = ? WHERE key = ?`,
 		b.To, b.Control, h.Created.UnixMicro(), h.Updated.UnixMicro(), h.Phase,
-		h.Title, h.Model, h.Workspace, h.Messages, h.Tokens, h.Unfinished, wakeMicro(h.Wake), h.Away, at.key); err != nil {
+		h.Title, h.Model, h.Workspace, h.Messages, h.Tokens, h.Unfinished, wakeMicro(h.Wake), h.Away, h.Past, labels, at.key); err != nil {
+		return err
+	}
+	if err := recount(c, at.active, h.Active()); err != nil {
 		return err
 	}
 	if err := upsertRows(c, at.key, b); err != nil {
 		return err
 	}
 	return insertRows(c, at.key, b)
+}
+
+// recount keeps the number of active sessions. It changes when a session begins or ends, and not with its turns.
+func recount(c *conn, was, is bool) error {
+	if was == is {
+		return nil
+	}
+	by := 1
+	if was {
+		by = -1
+	}
+	_, err := c.exec("UPDATE counts SET n = n + ? WHERE name = 'active'", by)
+	return err
+}
+
+// labelsJSON writes labels, keys sorted.
+func labelsJSON(labels map[string]string) (string, error) {
+	if len(labels) == 0 {
+		return "{}", nil
+	}
+	text, err := json.Marshal(labels)
+	return string(text), err
 }
 
 // upsertRows writes the rows that change in their life.

@@ -159,6 +159,9 @@ func fixture(version int) (loaded store.Loaded, batch *store.Batch) {
 		b.Operations = []store.OperationRow{{ID: "past", Seq: 1, Body: []byte("past operation")}, {ID: "kept", Kept: true, Seq: 2, Body: []byte("operation")}}
 		loaded.Operations = b.Operations[1:]
 	}
+	if version >= 3 {
+		b.Head.Labels, b.Head.Past = map[string]string{"a": "b", "c\"d": "é"}, true
+	}
 	loaded.Head = b.Head
 	return loaded, b
 }
@@ -199,7 +202,15 @@ func TestEvery_schema_ever_released_loads(t *testing.T) {
 			if err != nil || l.Term != 2 {
 				t.Fatalf("%+v, %v", l, err)
 			}
+			if n, err := s.Count(t.Context(), store.Query{Active: true}); err != nil || (n == 1) == batch.Head.Past {
+				t.Fatalf("%d are active, %v", n, err)
+			}
 			goesOn(t, s, l, len(batch.Operations) > 0)
+			labelled, err := s.Sessions(t.Context(), store.Query{Labels: map[string]string{"a": "b"}})
+			n, err2 := s.Count(t.Context(), store.Query{Active: true})
+			if err := errors.Join(err, err2); err != nil || len(labelled) != 1 || n != 0 {
+				t.Fatalf("%+v, %d are active, %v", labelled, n, err)
+			}
 		})
 	}
 }
@@ -342,8 +353,14 @@ func TestR116_who_wants_to_be_told_the_time_is_found_by_an_index(t *testing.T) {
 		{store.Query{DueAfter: time.Unix(9, 0), Limit: 1}, "sessions_wake (wake>?)"},
 		{store.Query{Unfinished: true}, "sessions_unfinished"},
 		{store.Query{}, "sessions_updated"},
+		{store.Query{Fresh: true}, "sessions_fresh"},
+		{store.Query{Fresh: true, Active: true, Labels: map[string]string{"a": "b"}}, "sessions_fresh"},
 	} {
-		query, args := listing(c.query)
+		part := anyMessages
+		if c.query.Fresh {
+			part = noMessages
+		}
+		query, args := listing(c.query, part)
 		plan := ""
 		err := s.read(t.Context(), "", "explain", func(r *conn) error {
 			return r.query(t.Context(), func(row []driver.Value) error {

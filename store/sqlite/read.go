@@ -3,8 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -111,10 +114,11 @@ func (s *Store) Load(ctx context.Context, sid id.Session) (l store.Loaded, err e
 	return l, nil
 }
 
-func load(ctx context.Context, c *conn, sid string, l *store.Loaded) error {
+func load(ctx context.Context, c *conn, sid string, l *store.Loaded) (err error) {
 	if err := c.query(ctx, func(row []driver.Value) error {
-		l.Version, l.Head, l.Control = uint64(integer(row[1])), head(row[2:]), blob(row[13])
-		return nil
+		l.Version, l.Control = uint64(integer(row[1])), blob(row[15])
+		l.Head, err = head(row[2:])
+		return err
 	}, "SELECT "+listed+", control FROM sessions WHERE session = ? AND version > 0", sid); err != nil {
 		return err
 	}
@@ -239,21 +243,100 @@ func (s *Store) Receipt(ctx context.Context, sid id.Session, r id.Run, sequence 
 
 // Sessions implements store.Store.
 func (s *Store) Sessions(ctx context.Context, q store.Query) (out []store.SessionRow, err error) {
-	query, args := listing(q)
-	err = s.read(ctx, "", "list sessions", func(c *conn) error {
-		return c.query(ctx, func(row []driver.Value) error {
-			out = append(out, store.SessionRow{Session: id.Session(text(row[0])), Version: uint64(integer(row[1])), Head: head(row[2:])})
-			return nil
-		}, query, args...)
+	if q.Limit == 0 {
+		q.Limit = 50
+	}
+	q.Offset = max(q.Offset, 0)
+	err = s.read(ctx, "", "list sessions", func(c *conn) (err error) {
+		if !q.Fresh || q.Due() {
+			out, err = list(ctx, c, q, anyMessages)
+			return err
+		}
+		if _, err := c.exec("BEGIN"); err != nil { // one snapshot for both parts
+			return err
+		}
+		defer func() { err = errors.Join(err, rollback(c)) }()
+		out, err = freshFirst(ctx, c, q)
+		return err
 	})
 	return out, err
 }
 
+// freshFirst lists sessions in which nothing was said yet, then the others: each part is found by an index of its own.
+func freshFirst(ctx context.Context, c *conn, q store.Query) ([]store.SessionRow, error) {
+	out, err := list(ctx, c, q, noMessages)
+	if err != nil || len(out) == q.Limit {
+		return out, err
+	}
+	before := q.Offset + len(out) // how many there are of the first part
+	if len(out) == 0 && q.Offset > 0 {
+		if before, err = count(ctx, c, q, noMessages); err != nil {
+			return nil, err
+		}
+	}
+	if q.Limit > 0 {
+		q.Limit -= len(out)
+	}
+	q.Offset = max(q.Offset-before, 0)
+	rest, err := list(ctx, c, q, someMessages)
+	return append(out, rest...), err
+}
+
+func list(ctx context.Context, c *conn, q store.Query, part string) (out []store.SessionRow, err error) {
+	query, args := listing(q, part)
+	err = c.query(ctx, func(row []driver.Value) error {
+		h, err := head(row[2:])
+		out = append(out, store.SessionRow{Session: id.Session(text(row[0])), Version: uint64(integer(row[1])), Head: h})
+		return err
+	}, query, args...)
+	return out, err
+}
+
+// Count implements store.Store.
+func (s *Store) Count(ctx context.Context, q store.Query) (n int, err error) {
+	err = s.read(ctx, "", "count sessions", func(c *conn) (err error) {
+		if q.Active && q.All() {
+			return c.query(ctx, func(row []driver.Value) error {
+				n = int(integer(row[0]))
+				return nil
+			}, "SELECT n FROM counts WHERE name = 'active'")
+		}
+		n, err = count(ctx, c, q, anyMessages)
+		return err
+	})
+	return n, err
+}
+
+func count(ctx context.Context, c *conn, q store.Query, part string) (n int, err error) {
+	where, args := conditions(q)
+	err = c.query(ctx, func(row []driver.Value) error {
+		n = int(integer(row[0]))
+		return nil
+	}, "SELECT count(*) FROM sessions WHERE version > 0"+part+where, args...)
+	return n, err
+}
+
+// The parts of a listing.
+const (
+	anyMessages  = ""
+	noMessages   = " AND messages = 0"
+	someMessages = " AND messages <> 0"
+)
+
 // listing builds the query for a listing: of few shapes, so that each is prepared once.
-func listing(q store.Query) (string, []any) {
+func listing(q store.Query, part string) (string, []any) {
+	where, args := conditions(q)
+	order := " ORDER BY updated DESC, session DESC"
+	if q.Due() {
+		order = " ORDER BY wake, session"
+	}
+	return "SELECT " + listed + " FROM sessions WHERE version > 0" + part + where + order + " LIMIT ? OFFSET ?", append(args, q.Limit, q.Offset)
+}
+
+// conditions are what a query wants of a session, beside that something was committed to it.
+func conditions(q store.Query) (string, []any) {
 	var b strings.Builder
 	var args []any
-	b.WriteString("SELECT " + listed + " FROM sessions WHERE version > 0")
 	if q.Prefix != "" {
 		b.WriteString(" AND session >= ? AND substr(session, 1, length(?)) = ?")
 		args = append(args, q.Prefix, q.Prefix, q.Prefix)
@@ -269,10 +352,15 @@ func listing(q store.Query) (string, []any) {
 		b.WriteString(" AND workspace = ?")
 		args = append(args, q.Workspace)
 	}
-	order := " ORDER BY updated DESC, session DESC"
+	if q.Active {
+		b.WriteString(" AND past = 0 AND away = 0")
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.Labels)) {
+		b.WriteString(" AND iif(labels = '{}', 0, EXISTS (SELECT 1 FROM json_each(labels) WHERE json_each.key = ? AND json_each.value = ?))")
+		args = append(args, name, q.Labels[name])
+	}
 	if q.Due() {
 		b.WriteString(" AND wake > 0 AND away = 0")
-		order = " ORDER BY wake, session"
 	}
 	if !q.DueBefore.IsZero() {
 		b.WriteString(" AND wake <= ?")
@@ -282,12 +370,7 @@ func listing(q store.Query) (string, []any) {
 		b.WriteString(" AND wake > ?")
 		args = append(args, q.DueAfter.UnixMicro())
 	}
-	b.WriteString(order + " LIMIT ? OFFSET ?")
-	limit := q.Limit
-	if limit == 0 {
-		limit = 50
-	}
-	return b.String(), append(args, limit, max(q.Offset, 0))
+	return b.String(), args
 }
 
 // after returns the least string above all that begin with an ASCII prefix.
@@ -300,12 +383,18 @@ func after(prefix string) (string, bool) {
 }
 
 // listed are the columns of a listing, in the order in which head and its callers take them.
-const listed = "session, version, created, updated, phase, title, model, workspace, messages, tokens, unfinished, wake, away"
+const listed = "session, version, created, updated, phase, title, model, workspace, messages, tokens, unfinished, wake, away, past, labels"
 
-func head(row []driver.Value) store.Head {
-	return store.Head{Created: fromMicro(row[0]), Updated: fromMicro(row[1]), Phase: text(row[2]), Title: text(row[3]), Model: text(row[4]),
+func head(row []driver.Value) (store.Head, error) {
+	h := store.Head{Created: fromMicro(row[0]), Updated: fromMicro(row[1]), Phase: text(row[2]), Title: text(row[3]), Model: text(row[4]),
 		Workspace: text(row[5]), Messages: int(integer(row[6])), Tokens: int(integer(row[7])), Unfinished: integer(row[8]) != 0,
-		Wake: fromWake(row[9]), Away: integer(row[10]) != 0}
+		Wake: fromWake(row[9]), Away: integer(row[10]) != 0, Past: integer(row[11]) != 0}
+	if t := text(row[12]); t != "{}" {
+		if err := json.Unmarshal([]byte(t), &h.Labels); err != nil {
+			return h, fmt.Errorf("%w: labels: %w", store.ErrCorrupt, err)
+		}
+	}
+	return h, nil
 }
 
 func input(row []driver.Value) store.InputRow {

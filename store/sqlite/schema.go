@@ -15,7 +15,7 @@ const applicationID = 0x4d524b54
 
 // schemaVersion is the number of the last file in schema/, kept in the header of each database. Files are never changed once
 // released; a new version is a new file (docs/design/0003-sqlite-schema.md).
-const schemaVersion = 2
+const schemaVersion = 3
 
 //go:embed schema/*.sql
 var schemas embed.FS

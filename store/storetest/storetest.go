@@ -26,7 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		name string
 		run  func(t *testing.T, open func(t *testing.T) store.Store)
 	}{{"leases", leases}, {"renewing", renewing}, {"commits", commits}, {"refusals", refusals}, {"inputs", inputs}, {"operations", operations}, {"rows", rows},
-		{"reading", reading}, {"listings", listings}, {"wakes", wakes}, {"concurrent use", concurrent}, {"ends", ends}} {
+		{"reading", reading}, {"listings", listings}, {"labels", labelled}, {"wakes", wakes}, {"concurrent use", concurrent}, {"ends", ends}} {
 		t.Run(subject.name, func(t *testing.T) {
 			t.Parallel()
 			subject.run(t, open)
@@ -152,7 +152,8 @@ func full(l store.Lease, from uint64) *store.Batch {
 	v := int(b.To)
 	body := func(kind string) []byte { return []byte(fmt.Sprintf("%s of version %d", kind, v)) }
 	b.Head = store.Head{Created: epoch, Updated: epoch.Add(time.Duration(v) * time.Minute), Phase: "running", Title: "Hello, wörld", Model: "m",
-		Workspace: "/w", Messages: v * 2, Tokens: v * 100, Unfinished: true, Wake: epoch.Add(time.Duration(v) * time.Hour)}
+		Workspace: "/w", Messages: v * 2, Tokens: v * 100, Unfinished: true, Wake: epoch.Add(time.Duration(v) * time.Hour),
+		Labels: map[string]string{"version": fmt.Sprint(v), "wörld\"": ""}, Past: v%2 == 0}
 	b.Values = []store.Value{{Name: "model", Data: body("model")}, {Name: "peer", Data: body("peer")}}
 	b.Inputs = []store.InputRow{{ID: id.Input(fmt.Sprintf("in-%d", v)), Key: fmt.Sprintf("key-%d", v), Seq: id.Seq(v), Live: true, Body: body("input")}}
 	b.Effects = []store.EffectRow{{ID: id.Effect{Version: b.To, Ordinal: 0}, Open: true, Kind: "tool", Run: "run", Body: body("effect 0")},
