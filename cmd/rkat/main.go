@@ -29,6 +29,7 @@ func run() int {
 		Open:        open,
 		CheckStore:  meerkat.CheckStore,
 		Demo:        showDemo,
+		Keys:        keys,
 		Models:      models,
 		FindServers: func(ctx context.Context) []config.Server { return config.FindServers(ctx, config.UsualPlaces()) },
 		ListModels:  config.ListModels,

@@ -78,7 +78,9 @@ type App struct {
 	FindServers func(ctx context.Context) []config.Server
 	ListModels  func(ctx context.Context, p config.Provider) ([]string, error)
 	// Demo shows the product on out. Args are for the processes it starts of itself; empty: it is the first.
-	Demo    func(ctx context.Context, out io.Writer, args []string) error
+	Demo func(ctx context.Context, out io.Writer, args []string) error
+	// Keys are the API keys of a state root.
+	Keys    func(stateRoot string) Keys
 	Version string
 	Commit  string
 }

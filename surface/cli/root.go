@@ -23,6 +23,7 @@ Commands:
   sessions             list the sessions of this folder
   sessions show REF    what was said; --effects, --events: what was done
   sessions archive REF, sessions destroy REF    make a record of one; end one
+  keys                 make, list and revoke the API keys of a server
   models, doctor       which models there are; what is set up and what is not
   demo, version, help
 
@@ -71,7 +72,7 @@ func (c *command) root() *cobra.Command {
 		return run(cmd, args)
 	}
 	root.AddCommand(c.runCommand(), c.resumeCommand(), c.sessionsCommand(), c.modelsCommand(), c.doctorCommand(), c.demoCommand(),
-		c.versionCommand())
+		c.keysCommand(), c.versionCommand())
 	return root
 }
 
