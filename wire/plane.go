@@ -1,4 +1,3 @@
-// Package wire holds the shapes of the protocols, and how a committed event is told in them. It knows words alone, so that a client links no runtime.
 package wire
 
 import (
@@ -82,15 +81,6 @@ type Details struct {
 	Sessions []Detail `json:"sessions"`
 }
 
-// SubmitParams gives a session something to do. Prompt is a string or content blocks.
-type SubmitParams struct {
-	Input       id.Input        `json:"input_id,omitempty"` // empty: minted
-	Prompt      json.RawMessage `json:"prompt,omitempty"`
-	Lane        string          `json:"lane,omitempty"`         // queue or steer; empty: queue
-	Continue    bool            `json:"continue,omitempty"`     // nothing new: go on from a transcript that waits for a reply
-	RequireIdle bool            `json:"require_idle,omitempty"` // refuse unless nothing is running or waiting
-}
-
 // Receipt says that an input is durable.
 type Receipt struct {
 	Input     id.Input `json:"input_id"`
@@ -169,4 +159,12 @@ type Effect struct {
 // Effects is an effect ledger, in order.
 type Effects struct {
 	Effects []Effect `json:"effects"`
+}
+
+// NativeEvents is a page of events as they are kept.
+type NativeEvents struct {
+	Events []NativeEvent `json:"events"`
+	From   uint64        `json:"from_cursor"`
+	Latest uint64        `json:"latest_cursor"`
+	More   bool          `json:"has_more"`
 }
