@@ -41,6 +41,9 @@ type Config struct {
 	Models    map[string]llm.Model // further models, by a name without a slash
 	Tools     []tool.Tool          // offered to every session, besides those of its preset
 	Executor  executor.Executor    // who carries runs out; nil: our agent
+	Every     llm.Model            // answers for every name of a model, whatever else is set; nil: none does
+	// Daemon is a process that stays: it goes on with runs that nobody is at, at once and while it is open, and tells sessions at rest the time.
+	Daemon bool
 }
 
 // Runtime is an open realm. It must be closed.
@@ -50,6 +53,7 @@ type Runtime struct {
 	hub    *feed.Hub
 	store  store.Store
 	models *models
+	carry  *carrier // nil: it goes on with nothing by itself
 }
 
 // Open opens a realm. Nothing is started that costs anything while nobody asks for anything.
@@ -64,7 +68,7 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 	if ex == nil {
 		ex = &agent.Executor{Models: r.models, Tools: boxes.of}
 	}
-	host := runtime.Config{Store: st, Feed: r.hub, Owner: process.Self(), Gone: process.Gone, Executor: ex}
+	host := runtime.Config{Store: st, Feed: r.hub, Owner: process.Self(), Gone: process.Gone, Executor: ex, Tend: c.Daemon}
 	if c.Executor == nil {
 		host.Models = r.models // somebody else's executor has models of its own
 	}
@@ -80,6 +84,9 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 			}
 			return limits(p)
 		}
+	}
+	if c.Daemon {
+		r.carry = carryOn(r)
 	}
 	return r, nil
 }
@@ -137,6 +144,7 @@ func (r *Runtime) CheckModel(ctx context.Context, name string) error {
 func (r *Runtime) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	r.carry.end()
 	err := r.host.Close(ctx)
 	r.hub.Close()
 	return errors.Join(err, r.store.Close())
@@ -146,11 +154,12 @@ func (r *Runtime) Close() error {
 // and names that somebody makes up cost no memory.
 type models struct {
 	directory llm.Directory
+	every     llm.Model
 	plain     map[string]bool // providers whose models are not of the catalogue: what can be relied on is text
 }
 
 func newModels(c Config) *models {
-	m := &models{plain: map[string]bool{"offline": true, "rehearsal": true}}
+	m := &models{every: c.Every, plain: map[string]bool{"offline": true, "rehearsal": true}}
 	played := &scripts{opened: map[string]llm.Model{}}
 	m.directory.Catalog = catalog.Models()
 	m.directory.Providers = map[string]llm.Provider{
@@ -184,6 +193,9 @@ func open(p config.Provider) (llm.Model, error) {
 
 // Model implements llm.Source. A script may be named rehearsal:path as well as rehearsal/path.
 func (m *models) Model(ctx context.Context, name string) (llm.Model, llm.Info, error) {
+	if m.every != nil && name != "" {
+		return m.every, llm.Info{Name: name, Provider: "test"}, nil
+	}
 	return m.directory.Model(ctx, canonical(name))
 }
 
@@ -200,7 +212,10 @@ var vendors = map[string]identity.Provider{catalog.Anthropic: identity.Anthropic
 // Request implements runtime.Models. A model of the catalogue goes by its own name, any other by the one that finds it.
 func (m *models) Request(name string) identity.Request {
 	known, err := m.directory.Lookup(canonical(name))
-	if err != nil {
+	switch {
+	case err != nil && m.every != nil:
+		return identity.Request{Model: name, Provider: identity.Other}
+	case err != nil:
 		return identity.Request{Model: name}
 	}
 	vendor, ok := vendors[known.Provider]
@@ -219,7 +234,7 @@ func (m *models) Lookups() identity.Lookups {
 		Owner: func(model string) identity.Provider { return m.Request(model).Provider },
 		Surface: func(id identity.Identity) (identity.Surface, bool) {
 			known, err := m.directory.Lookup(llm.NameOf(id))
-			return known.Surface, err == nil && (known.Context > 0 || m.plain[known.Provider])
+			return known.Surface, m.every != nil || err == nil && (known.Context > 0 || m.plain[known.Provider])
 		},
 	}
 }

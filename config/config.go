@@ -157,11 +157,16 @@ func realm(s Source, workspace string) (string, error) {
 	if name == "" {
 		return RealmOf(workspace), nil
 	}
-	if !validRealm(name) {
-		return "", &Error{fmt.Sprintf("%q is not a name for a realm", name),
-			"Use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit", nil}
+	return name, CheckRealm(name)
+}
+
+// CheckRealm refuses what is not a name for a realm. Such a name is one element of a path, and none that means another folder.
+func CheckRealm(name string) error {
+	if validRealm(name) {
+		return nil
 	}
-	return name, nil
+	return &Error{fmt.Sprintf("%.100q is not a name for a realm", name),
+		"Use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit", nil}
 }
 
 // RealmOf derives the name of the default realm from a workspace folder: readable, the same every time, and different for
@@ -186,7 +191,7 @@ func realmRune(r rune) bool {
 }
 
 func validRealm(name string) bool {
-	if len(name) > 64 || strings.ContainsRune(".-_", rune(name[0])) {
+	if name == "" || len(name) > 64 || strings.ContainsRune(".-_", rune(name[0])) {
 		return false
 	}
 	return !strings.ContainsFunc(name, func(r rune) bool { return !realmRune(r) })

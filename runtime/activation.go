@@ -59,6 +59,9 @@ func (s *session) reconcile() {
 		return
 	case s.host.closing.Load():
 		return
+	case s.host.settling.Load():
+		s.rest()
+		return
 	case !s.leased():
 		return // whoever renews it looks again
 	case s.live == nil && s.executor != nil && st.Attached():

@@ -84,6 +84,8 @@ type Host struct {
 	table   map[id.Session]*slot
 	lingers map[id.Session][]*activation // executors of sessions that were lost, until they return
 	closing atomic.Bool
+	// settling: nothing new is handed out.
+	settling atomic.Bool
 
 	renewals    chan struct{} // closed when the renewer has ended; nil: it never ran
 	clock       clock
