@@ -281,31 +281,35 @@ func (p *Plane) Events(ctx context.Context, s id.Session, after uint64) iter.Seq
 		}
 		sub := p.Feed.Subscribe(s, after)
 		defer sub.Close()
-		if !p.replay(ctx, s, &after, yield) {
+		if p.replay(ctx, s, sub, &after, yield) {
+			p.follow(ctx, s, sub, after, yield)
+		}
+	}
+}
+
+// follow yields what comes, from a subscription that began no later than at the cursor.
+func (p *Plane) follow(ctx context.Context, s id.Session, sub *feed.Subscription, after uint64, yield func(event.Event, error) bool) {
+	for {
+		e, err := sub.Next(ctx)
+		if errors.Is(err, feed.ErrClosed) || ctx.Err() != nil {
 			return
 		}
-		for {
-			e, err := sub.Next(ctx)
-			if errors.Is(err, feed.ErrClosed) || ctx.Err() != nil {
+		_, gap := e.Payload.(event.Gap)
+		switch {
+		case e.Cursor > 0 && e.Cursor <= after:
+			continue
+		case e.Cursor > after+1: // the subscription began between two commits
+			if !p.replay(ctx, s, sub, &after, yield) {
 				return
 			}
-			_, gap := e.Payload.(event.Gap)
-			switch {
-			case e.Cursor > 0 && e.Cursor <= after:
-				continue
-			case e.Cursor > after+1: // the subscription began between two commits
-				if !p.replay(ctx, s, &after, yield) {
-					return
-				}
-				continue
-			}
-			if !yield(e, err) || err != nil || last(e) {
-				return
-			}
-			after = max(after, e.Cursor)
-			if gap && !p.replay(ctx, s, &after, yield) {
-				return
-			}
+			continue
+		}
+		if !yield(e, err) || err != nil || last(e) {
+			return
+		}
+		after = max(after, e.Cursor)
+		if gap && !p.replay(ctx, s, sub, &after, yield) {
+			return
 		}
 	}
 }
@@ -319,8 +323,20 @@ func last(e event.Event) bool {
 	return false
 }
 
+// over reports whether nothing is to come of a session after a cursor. One that cannot be looked at is not known to be over.
+func (p *Plane) over(ctx context.Context, s id.Session, after uint64) bool {
+	st, err := p.Host.ReadStatus(ctx, s)
+	return err == nil && st.Cursor <= after && (st.Phase == phaseArchived || st.Phase == phaseDestroyed)
+}
+
+// Phases of a session that has ended.
+const (
+	phaseArchived  = "archived"
+	phaseDestroyed = "destroyed"
+)
+
 // replay yields what is stored after the cursor, and moves it. It reports whether more may follow.
-func (p *Plane) replay(ctx context.Context, s id.Session, after *uint64, yield func(event.Event, error) bool) bool {
+func (p *Plane) replay(ctx context.Context, s id.Session, sub *feed.Subscription, after *uint64, yield func(event.Event, error) bool) bool {
 	for {
 		events, err := p.Host.Events(ctx, s, *after, page)
 		if err != nil {
@@ -336,7 +352,8 @@ func (p *Plane) replay(ctx context.Context, s id.Session, after *uint64, yield f
 			*after = e.Cursor
 		}
 		if len(events) < page {
-			return len(events) == 0 || !last(events[len(events)-1])
+			sub.Pass(*after)
+			return !p.over(ctx, s, *after)
 		}
 	}
 }
