@@ -225,8 +225,6 @@ func Name(ev Event) string {
 		return "drain"
 	case Unregister:
 		return "unregister"
-	case Amend:
-		return "amend"
 	case Stop:
 		return "stop"
 	case Retire:

@@ -125,7 +125,7 @@ func parseID(v json.RawMessage) (ID, error) {
 // encode gives the JSON of v on one line.
 func encode(v any) ([]byte, error) {
 	if raw, ok := v.(json.RawMessage); ok && len(raw) > 0 && bytes.IndexByte(raw, '\n') < 0 {
-		return raw, nil
+		return oneLine(raw), nil
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -133,7 +133,16 @@ func encode(v any) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return oneLine(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}
+
+// oneLine escapes the two further line ends that JSON allows in a string: some readers end a line there. Outside a string they cannot stand.
+func oneLine(b []byte) []byte {
+	if !bytes.Contains(b, []byte{0xe2, 0x80}) {
+		return b
+	}
+	b = bytes.ReplaceAll(b, []byte("\u2028"), []byte(`\u2028`))
+	return bytes.ReplaceAll(b, []byte("\u2029"), []byte(`\u2029`))
 }
 
 // line puts a message together. Either method or id may be empty; member is params, result or error.
