@@ -49,6 +49,12 @@ type CreateParams struct {
 
 	// Additive: the id that the session is to have, so that a request can be sent again.
 	Session id.Session `json:"session_id,omitempty"`
+	// Additive: a folder of the server that its tools work in, in full; empty: the realm's.
+	Workspace string `json:"workspace,omitempty"`
+	// Additive: none, safe, workspace or full, in place of enable_builtins and enable_shell.
+	ToolsPreset string `json:"tools_preset,omitempty"`
+	// Additive: how many model calls one run may have.
+	MaxRounds *uint32 `json:"max_rounds,omitempty"`
 }
 
 // TurnParams asks for a turn in a session.

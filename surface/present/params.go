@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -133,7 +134,28 @@ func profileOf(p wire.CreateParams) (run.Profile, error) {
 		out.MaxOutput = int(*p.MaxTokens)
 	}
 	out.SchemaRetries = retries(p.OutputRetries)
-	return out, nil
+	return out, own(p, &out)
+}
+
+// presets are the sets of tools that have a name.
+var presets = []string{"none", "safe", "workspace", "full"}
+
+// own reads what our own clients may ask for besides.
+func own(p wire.CreateParams, out *run.Profile) error {
+	if p.Workspace != "" && !filepath.IsAbs(p.Workspace) {
+		return invalid("workspace", "it is a folder of the server, named in full, not %q", p.Workspace)
+	}
+	if p.ToolsPreset != "" && !slices.Contains(presets, p.ToolsPreset) {
+		return invalid("tools_preset", "it is none, safe, workspace or full, not %q", p.ToolsPreset)
+	}
+	out.Workspace, out.Tools = p.Workspace, p.ToolsPreset
+	if p.MaxRounds != nil {
+		if *p.MaxRounds == 0 {
+			return invalid("max_rounds", "it is at least 1")
+		}
+		out.MaxRounds = int(*p.MaxRounds)
+	}
+	return nil
 }
 
 // retries is a profile's way to say how often: there 0 is not said, and never is below 0.
