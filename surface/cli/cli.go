@@ -54,6 +54,10 @@ type Runtime struct {
 	Plane Plane
 	// CheckModel finds out, without a network, whether a model can be used; nil: nobody knows. Its error says what to do.
 	CheckModel func(ctx context.Context, name string) error
+	// Realm is the realm's name where the settings do not say it: at a server; empty: they do, or it is not told.
+	Realm string
+	// Lost tells when the way to a server breaks, with the reason, and when it is there again, with nil; nil: there is no server.
+	Lost <-chan error
 	// Close lets go of the realm. Runs that are not over stay unfinished, and durable.
 	Close func() error
 }
@@ -122,6 +126,7 @@ type command struct {
 // globalFlags are those of every command.
 type globalFlags struct {
 	workspace, realm, stateRoot string
+	serverFlags
 }
 
 // Main runs one command to its end and returns the exit code.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/meerkat-go/meerkat/client"
 	"github.com/meerkat-go/meerkat/config"
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/fault"
@@ -69,12 +70,17 @@ func (c *command) fail(err error) int {
 	if f.screen != "" {
 		fmt.Fprint(c.Stderr, f.screen)
 	} else {
-		fmt.Fprintln(c.Stderr, "Error: "+terminal.Clean(f.Error()))
+		c.say("Error: %s", f.Error())
 	}
 	if c.json {
-		c.printJSON(map[string]any{"error": map[string]string{"code": f.code.String(), "message": f.what, "advice": f.advice}})
+		c.printJSON(map[string]any{"error": map[string]string{"code": f.code.String(), "message": f.what, "advice": c.there(f.advice)}})
 	}
 	return f.exit
+}
+
+// say writes a line to standard error, with what it advises as it holds where the sessions are.
+func (c *command) say(format string, args ...any) {
+	fmt.Fprintln(c.Stderr, terminal.Clean(c.there(fmt.Sprintf(format, args...))))
 }
 
 // printJSON writes v as the one object of a command's output.
@@ -118,6 +124,10 @@ func obeyed(r rune) bool {
 func explain(err error) *failure {
 	f := &failure{code: fault.CodeOf(err), what: aboutStore(oneLine(err.Error())), exit: ExitFailed, err: err}
 	var ce *config.Error
+	var fe *client.Error
+	if errors.As(err, &fe) {
+		return explainFar(fe, f)
+	}
 	switch {
 	case errors.As(err, &ce):
 		f.what, f.advice, f.exit = ce.What, ce.Advice, ExitUsage
@@ -286,6 +296,9 @@ func (c *command) notFound(ctx context.Context, p Plane, ref string, err error) 
 	}
 	if len(list) == 0 {
 		f.advice = "This folder has no sessions yet: 'rkat sessions --all' lists those of others"
+		if c.remote() {
+			f.advice = "There are no sessions yet"
+		}
 		return f
 	}
 	var ids []string
@@ -300,5 +313,8 @@ func (c *command) notFound(ctx context.Context, p Plane, ref string, err error) 
 		return f
 	}
 	f.advice = "'rkat sessions' lists those of this folder, 'rkat sessions --all' those of others too"
+	if c.remote() {
+		f.advice = "'rkat sessions' lists those that the key may see"
+	}
 	return f
 }

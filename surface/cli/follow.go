@@ -22,7 +22,8 @@ type follower struct {
 	plane   Plane
 	session id.Session
 	view    *view
-	cursor  uint64 // of the last event shown
+	cursor  uint64       // of the last event shown
+	lost    <-chan error // the way to a server; nil: there is none
 
 	run         id.Run // the one that goes on; empty: none that we know of
 	over        map[id.Run]bool
@@ -130,6 +131,8 @@ func (f *follower) loop(ctx context.Context, post <-chan mail, stop func()) (con
 			case m.event != nil:
 				f.see(*m.event, stop)
 			}
+		case err := <-f.lost:
+			f.c.way(f.view, err)
 		case <-ticks:
 			f.view.tick()
 		case <-settle:

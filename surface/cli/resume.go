@@ -55,6 +55,7 @@ without one it is the last session of the workspace.`,
 		},
 	}
 	o.add(cmd)
+	c.addServer(cmd.Flags())
 	return cmd
 }
 
@@ -72,19 +73,25 @@ func isRef(s string) bool {
 
 // goOn goes on with a session: with its unfinished run, or with one that failed if there is no prompt; then with the prompt.
 func (c *command) goOn(ctx context.Context, v *view, ref, text string) error {
-	cfg, err := c.config("")
+	cfg, err := c.settings("")
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(cfg.StateDir); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(cfg.StateDir); !c.remote() && errors.Is(err, os.ErrNotExist) {
 		return noSessions(cfg)
 	}
 	var rt Runtime
 	var session, taken control.Session
 	err = c.interruptible(ctx, func(ctx context.Context) error {
-		cfg = c.withServers(ctx, cfg)
 		var err error
-		if rt, err = c.open(ctx, cfg); err != nil {
+		if c.remote() {
+			rt, err = c.dial(ctx)
+			cfg.Realm = rt.Realm
+		} else {
+			cfg = c.withServers(ctx, cfg)
+			rt, err = c.open(ctx, cfg)
+		}
+		if err != nil {
 			return err
 		}
 		if session, err = c.find(ctx, rt.Plane, ref); err == nil {
@@ -98,7 +105,7 @@ func (c *command) goOn(ctx context.Context, v *view, ref, text string) error {
 	if err != nil {
 		return err
 	}
-	f := &follower{c: c, plane: rt.Plane, session: session.ID, view: v, cursor: session.Cursor}
+	f := &follower{c: c, plane: rt.Plane, session: session.ID, view: v, cursor: session.Cursor, lost: rt.Lost}
 	if err := c.tellWait(ctx, f, taken); err != nil {
 		return errors.Join(err, rt.Close())
 	}
@@ -209,8 +216,12 @@ func (c *command) atRest(cfg config.Config, s control.Session) error {
 	if c.json {
 		return c.printJSON(map[string]any{"session_id": s.ID, "session_ref": cfg.Realm + ":" + string(s.ID), "status": "nothing_to_resume"})
 	}
-	_, err := fmt.Fprintf(c.Stderr, "There is nothing to resume: the last run of session %s is complete.\nTo go on with it: rkat resume %s \"…\"\n",
-		short(string(s.ID)), short(string(s.ID)))
+	at := ""
+	if c.remote() && c.flags.server != c.Env("RKAT_SERVER") {
+		at = " --server " + c.flags.server
+	}
+	_, err := fmt.Fprintf(c.Stderr, "There is nothing to resume: the last run of session %s is complete.\nTo go on with it: rkat resume %s%s \"…\"\n",
+		short(string(s.ID)), short(string(s.ID)), at)
 	return err
 }
 

@@ -23,9 +23,9 @@ Commands:
   sessions             list the sessions of this folder
   sessions show REF    what was said; --effects, --events: what was done
   sessions archive REF, sessions destroy REF    make a record of one; end one
+  attach [SESSION]     watch a session live, here or at a server (--server URL)
   keys                 make, list and revoke the API keys of a server
   models, doctor       which models there are; what is set up and what is not
-  demo, version, help
 
 On every command:
   -C, --workspace DIR  folder to work in (default: this one)
@@ -71,7 +71,7 @@ func (c *command) root() *cobra.Command {
 		}
 		return run(cmd, args)
 	}
-	root.AddCommand(c.runCommand(), c.resumeCommand(), c.sessionsCommand(), c.modelsCommand(), c.doctorCommand(), c.demoCommand(),
+	root.AddCommand(c.runCommand(), c.resumeCommand(), c.sessionsCommand(), c.attachCommand(), c.modelsCommand(), c.doctorCommand(), c.demoCommand(),
 		c.keysCommand(), c.versionCommand())
 	return root
 }

@@ -10,12 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meerkat-go/meerkat/client"
 	"github.com/meerkat-go/meerkat/config"
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
-	"github.com/meerkat-go/meerkat/surface/cli/terminal"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -81,6 +81,7 @@ func (c *command) runCommand() *cobra.Command {
 	f.Lookup("resume").NoOptDefVal = "last"
 	o.limitFlags.add(cmd)
 	o.outputFlags.add(cmd)
+	c.addServer(f)
 	return cmd
 }
 
@@ -127,11 +128,14 @@ func (c *command) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if o.resume != "" {
 		return c.goOn(ctx, v, o.resume, text)
 	}
-	cfg, err := c.config(o.model)
+	cfg, err := c.settings(o.model)
 	if err != nil {
 		return err
 	}
 	p := run.Profile{Tools: o.tools}
+	if c.remote() && !o.yolo && !cmd.Flags().Changed("tools") {
+		p.Tools = "" // the server has its own default
+	}
 	if err := o.limitFlags.apply(&p, c.Dir); err != nil {
 		return err
 	}
@@ -145,16 +149,10 @@ func (c *command) begin(ctx context.Context, v *view, cfg config.Config, o *runF
 	err := c.interruptible(ctx, func(ctx context.Context) error {
 		named := cfg.Model != ""
 		var err error
-		if cfg, err = c.choose(ctx, cfg); err != nil {
+		if rt, cfg, err = c.begun(ctx, cfg); err != nil {
 			return err
 		}
-		if rt, err = c.open(ctx, cfg); err != nil {
-			return err
-		}
-		if err := c.checkModel(ctx, rt, cfg); err != nil {
-			return errors.Join(err, rt.Close())
-		}
-		if !named && !o.quiet {
+		if !named && !o.quiet && !c.remote() {
 			v.note("Using %s. (Choose another with --model.)", cfg.Model)
 		}
 		p.Model, p.Workspace = cfg.Model, cfg.Workspace
@@ -162,16 +160,40 @@ func (c *command) begin(ctx context.Context, v *view, cfg config.Config, o *runF
 		if err != nil {
 			return errors.Join(fmt.Errorf("begin a session: %w", err), rt.Close())
 		}
+		if !named && !o.quiet && c.remote() { // the server has chosen
+			v.note("Using %s. (Choose another with --model.)", session.Model)
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	f := &follower{c: c, plane: rt.Plane, session: session.ID, view: v}
+	f := &follower{c: c, plane: rt.Plane, session: session.ID, view: v, lost: rt.Lost}
 	o2, err := f.follow(ctx, func(ctx context.Context) (control.Receipt, error) {
 		return rt.Plane.Submit(ctx, control.Submit{Session: session.ID, Content: transcript.TextBlocks(text)})
 	})
 	return c.finish(rt, f, cfg, session, nil, o2, err)
+}
+
+// begun opens the place where a session is to begin, with a model that can be used. At a server the model is the server's affair.
+func (c *command) begun(ctx context.Context, cfg config.Config) (Runtime, config.Config, error) {
+	if c.remote() {
+		rt, err := c.dial(ctx)
+		cfg.Realm = rt.Realm
+		return rt, cfg, err
+	}
+	cfg, err := c.choose(ctx, cfg)
+	if err != nil {
+		return Runtime{}, cfg, err
+	}
+	rt, err := c.open(ctx, cfg)
+	if err != nil {
+		return Runtime{}, cfg, err
+	}
+	if err := c.checkModel(ctx, rt, cfg); err != nil {
+		return Runtime{}, cfg, errors.Join(err, rt.Close())
+	}
+	return rt, cfg, nil
 }
 
 // open opens the realm, after having made sure that its folder can be written.
@@ -234,19 +256,26 @@ func (c *command) interruptible(ctx context.Context, fn func(context.Context) er
 // finish tells how it ended, and closes the realm.
 func (c *command) finish(rt Runtime, f *follower, cfg config.Config, session control.Session, before *control.Outcome, o control.Outcome, err error) error {
 	if errors.Is(err, errLeave) {
-		fmt.Fprintf(c.Stderr, "Left at once. 'rkat resume %s' goes on.\n", short(string(session.ID)))
+		c.say("Left at once. 'rkat resume %s' goes on.", short(string(session.ID)))
 		return ended(ExitInterrupted)
 	}
 	closed := rt.Close()
 	if errors.Is(err, errTerminated) {
-		fmt.Fprintf(c.Stderr, "Terminated. The run is unfinished, and nothing of it is lost: 'rkat resume %s' goes on.\n", short(string(session.ID)))
+		if c.remote() {
+			c.say("Terminated. The run goes on at the server: 'rkat attach %s' shows it.", short(string(session.ID)))
+		} else {
+			c.say("Terminated. The run is unfinished, and nothing of it is lost: 'rkat resume %s' goes on.", short(string(session.ID)))
+		}
 		return ended(ExitTerminated)
+	}
+	if errors.Is(err, client.ErrUnreachable) {
+		return c.left(session.ID, err)
 	}
 	if err != nil {
 		return err
 	}
 	if c.json {
-		if err := c.printJSON(result(cfg, session, before, o)); err != nil {
+		if err := c.printJSON(c.result(cfg, session, before, o)); err != nil {
 			return err
 		}
 	}
@@ -256,12 +285,12 @@ func (c *command) finish(rt Runtime, f *follower, cfg config.Config, session con
 	failed := explainOutcome(o)
 	cut := f.interrupted && (o.Status == control.Cancelled || o.NoOutput != nil)
 	if failed != nil && !cut {
-		fmt.Fprintln(c.Stderr, terminal.Clean(label(failed)+failed.Error()))
+		c.say("%s", label(failed)+failed.Error())
 	}
 	c.footer(f.view, session.ID, o)
 	switch {
 	case cut:
-		fmt.Fprintf(c.Stderr, "Interrupted. The session is kept: 'rkat resume %s' goes on.\n", short(string(session.ID)))
+		c.say("Interrupted. The session is kept: 'rkat resume %s' goes on.", short(string(session.ID)))
 		return ended(ExitInterrupted)
 	case failed != nil:
 		return ended(failed.exit)
@@ -296,10 +325,10 @@ type runResult struct {
 	Advice  string           `json:"advice,omitempty"`
 }
 
-func result(cfg config.Config, s control.Session, before *control.Outcome, o control.Outcome) runResult {
+func (c *command) result(cfg config.Config, s control.Session, before *control.Outcome, o control.Outcome) runResult {
 	r := runResult{Session: s.ID, Ref: cfg.Realm + ":" + string(s.ID), Model: s.Model, Workspace: s.Workspace, Outcome: o, Resumed: before}
 	if f := explainOutcome(o); f != nil {
-		r.Advice = f.advice
+		r.Advice = c.there(f.advice)
 	}
 	return r
 }

@@ -40,6 +40,8 @@ func (c *command) sessionsCommand() *cobra.Command {
 				return usage(fmt.Sprintf("sessions does not know %q", args[0]), "To see a session: rkat sessions show "+args[0])
 			case limit < 1 || offset < 0:
 				return usage("--limit must be above 0, and --offset not below", "")
+			case all && c.remote():
+				return usage("--all lists the realms of this machine, and a server shows the one of the API key", "Leave one of --all and --server out")
 			}
 			return c.list(cmd.Context(), all, limit, offset)
 		},
@@ -53,6 +55,7 @@ func (c *command) sessionsCommand() *cobra.Command {
 	flags(cmd)
 	list := &cobra.Command{Use: "list", Short: "the same", Args: cmd.Args, RunE: cmd.RunE}
 	flags(list)
+	c.addServer(cmd.PersistentFlags())
 	cmd.AddCommand(list, c.showCommand(), c.endCommand("archive", "make a record of a session: it takes nothing any more",
 		func(ctx context.Context, p Plane, s control.Session) error { return p.Archive(ctx, s.ID) }),
 		c.endCommand("destroy", "end a session for ever; what was said can still be read",
@@ -65,7 +68,7 @@ func (c *command) sessionsCommand() *cobra.Command {
 
 // list prints the sessions of a realm, or of all.
 func (c *command) list(ctx context.Context, all bool, limit, offset int) error {
-	cfg, err := c.config("")
+	cfg, err := c.settings("")
 	if err != nil {
 		return err
 	}
@@ -98,14 +101,18 @@ func (c *command) list(ctx context.Context, all bool, limit, offset int) error {
 // listRealm opens a realm for a listing; one that does not exist has none and is not made.
 func (c *command) listRealm(ctx context.Context, cfg config.Config, realm string, limit, offset int) ([]listed, error) {
 	cfg.Realm, cfg.StateDir = realm, filepath.Join(cfg.StateRoot, realm)
-	if _, err := os.Stat(cfg.StateDir); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(cfg.StateDir); !c.remote() && errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	rt, err := c.app.Open(ctx, cfg)
+	rt, err := c.enter(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("open the sessions in %s: %w", cfg.StateDir, err)
+		return nil, err
 	}
-	found, err := rt.Plane.Sessions(ctx, control.ListSessions{Limit: limit, Offset: offset})
+	q := control.ListSessions{Limit: limit, Offset: offset}
+	if c.remote() {
+		realm, q.Workspace = rt.Realm, cfg.Workspace
+	}
+	found, err := rt.Plane.Sessions(ctx, q)
 	if err = errors.Join(err, rt.Close()); err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
@@ -187,16 +194,13 @@ func (c *command) endCommand(name, short string, end func(context.Context, Plane
 }
 
 func (c *command) end(ctx context.Context, ref, name string, end func(context.Context, Plane, control.Session) error) (err error) {
-	cfg, err := c.config("")
+	cfg, err := c.settings("")
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(cfg.StateDir); errors.Is(err, os.ErrNotExist) {
-		return noSessions(cfg)
-	}
-	rt, err := c.app.Open(ctx, cfg)
+	rt, err := c.enter(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("open the sessions in %s: %w", cfg.StateDir, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, rt.Close()) }()
 	s, err := rt.Plane.Session(ctx, ref)
@@ -270,18 +274,15 @@ type shownEvent struct {
 const stamp = "2006-01-02T15:04:05.000Z07:00"
 
 func (c *command) show(ctx context.Context, ref string, o showFlags) error {
-	cfg, err := c.config("")
+	cfg, err := c.settings("")
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(cfg.StateDir); errors.Is(err, os.ErrNotExist) {
-		return noSessions(cfg)
-	}
-	rt, err := c.app.Open(ctx, cfg)
+	rt, err := c.enter(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("open the sessions in %s: %w", cfg.StateDir, err)
+		return err
 	}
-	s, err := c.read(ctx, rt.Plane, cfg, ref, o)
+	s, err := c.read(ctx, rt.Plane, orElse(rt.Realm, cfg.Realm), ref, o)
 	if err = errors.Join(err, rt.Close()); err != nil {
 		return err
 	}
@@ -291,12 +292,12 @@ func (c *command) show(ctx context.Context, ref string, o showFlags) error {
 	return c.printShown(s, o)
 }
 
-func (c *command) read(ctx context.Context, p Plane, cfg config.Config, ref string, o showFlags) (shown, error) {
+func (c *command) read(ctx context.Context, p Plane, realm, ref string, o showFlags) (shown, error) {
 	session, err := c.find(ctx, p, ref)
 	if err != nil {
 		return shown{}, err
 	}
-	s := shown{listed: listed{cfg.Realm + ":" + string(session.ID), session}, Rows: []shownRow{}}
+	s := shown{listed: listed{realm + ":" + string(session.ID), session}, Rows: []shownRow{}}
 	rows, err := p.Transcript(ctx, session.ID, 1, 0)
 	if err != nil {
 		return shown{}, fmt.Errorf("read the transcript: %w", err)
@@ -367,7 +368,7 @@ func (c *command) printShown(s shown, o showFlags) error {
 	}
 	if s.Unfinished {
 		p.line("")
-		p.line("A run is unfinished: 'rkat resume %s' goes on.", short(string(s.ID)))
+		p.line("%s", c.there(fmt.Sprintf("A run is unfinished: 'rkat resume %s' goes on.", short(string(s.ID)))))
 	}
 	return p.err
 }

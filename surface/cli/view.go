@@ -34,6 +34,8 @@ type view struct {
 	shown    strings.Builder // what has been streamed of the reply that is coming
 	streamed time.Time       // when its last piece came
 	last     string          // the last reply shown whole
+	cut      bool            // the way to the server is broken
+	blind    bool            // pieces of the reply that is coming were lost: the rest of it is shown when it is whole
 	err      error
 }
 
@@ -124,6 +126,7 @@ func (v *view) event(e event.Event) {
 	case event.TurnStarted:
 		v.doing("asking the model")
 		v.shown.Reset()
+		v.blind = false
 	case event.TextDelta:
 		v.doing("the model is answering")
 		v.delta(p.Delta)
@@ -162,14 +165,16 @@ func (v *view) event(e event.Event) {
 		if p.ExtractionRequired {
 			v.doing("asking the model for the output")
 		}
-	case event.Gap, event.RunFailed, event.SessionRegistered, event.InputAccepted, event.InputEnded, event.Steered, event.SessionStopped,
+	case event.Gap:
+		v.blind = true
+	case event.RunFailed, event.SessionRegistered, event.InputAccepted, event.InputEnded, event.Steered, event.SessionStopped,
 		event.ExtractionSucceeded, event.ExtractionFailed, event.BudgetWarning:
 	}
 }
 
 func (v *view) delta(s string) {
 	v.progress.letters += len(s)
-	if !v.opt.stream {
+	if !v.opt.stream || v.blind {
 		return
 	}
 	v.shown.WriteString(s)
@@ -184,10 +189,12 @@ func (v *view) voided() {
 		v.note("[the reply broke off: what was shown of it does not count]")
 	}
 	v.shown.Reset()
+	v.blind = false
 }
 
 // complete reconciles what was streamed with the reply that counts: a slow screen, or one that came late, has not seen it all.
 func (v *view) complete(text string) {
+	v.blind = false
 	if !v.opt.stream || text == "" {
 		return
 	}
