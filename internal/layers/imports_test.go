@@ -99,6 +99,7 @@ var layers = []layer{
 	{pkg: "control", band: serve, may: join(vocabulary, []string{"runtime", "feed", "store"}),
 		why: "control is the one door: it asks the runtime, reads the store, and decides nothing about a session"},
 	{pkg: "wire", band: serve, may: vocabulary, why: "wire is shapes: clients use it without linking a runtime"},
+	{pkg: "wire/wiretest", band: serve, may: join(vocabulary, []string{"wire"}), why: whySuite},
 	{pkg: "client", band: serve, may: join(vocabulary, []string{"wire", "internal/sse", "internal/jsonrpc2"}), why: "a client links no runtime"},
 	{pkg: "config", band: serve, may: join(vocabulary, []string{"internal/files"}), vendors: []string{"github.com/pelletier/go-toml/v2"}, why: "configuration is data; what it means is decided where it is used"},
 	{pkg: "surface/cli", band: serve, may: join(vocabulary, []string{"control", "wire", "client", "config", "surface/cli/*", "internal/near"}),
