@@ -260,6 +260,9 @@ func toolConfigOf(p event.ToolConfigChanged) toolConfig {
 	default:
 		out.Operation = "reload"
 	}
+	if p.Domain != event.ToolScope && p.Domain != event.DeferredCatalog {
+		out.Domain = ""
+	}
 	switch {
 	case p.Applied != nil:
 		out.Info = map[string]any{"kind": "boundary_applied", "base_changed": p.Applied.BaseChanged, "visible_changed": p.Applied.VisibleChanged,
