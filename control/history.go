@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/input"
+	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -136,13 +139,19 @@ func (p *Plane) ExternalEvent(ctx context.Context, e ExternalEvent) (Receipt, er
 	if err := p.may(Writer); err != nil {
 		return Receipt{}, err
 	}
-	return Receipt{}, &Error{Code: fault.Unavailable, Message: "external events are not there yet"}
-}
-
-// Input says how an input stands, live or ended. Code not_found: there is none.
-func (p *Plane) Input(ctx context.Context, s id.Session, in id.Input) (InputStatus, error) {
-	if err := p.may(Reader); err != nil {
-		return InputStatus{}, err
+	if strings.TrimSpace(e.Type) == "" {
+		return Receipt{}, &Error{Code: fault.Invalid, Message: "event_type is empty"}
 	}
-	return InputStatus{}, &Error{Code: fault.Unavailable, Message: "not there yet"}
+	if err := check(Submit{Input: e.Input, Key: e.Key, Content: transcript.TextBlocks("an event")}); err != nil {
+		return Receipt{}, err
+	}
+	if err := content(e.Blocks); err != nil {
+		return Receipt{}, err
+	}
+	if len(e.Payload) > MaxContent {
+		return Receipt{}, &Error{Code: fault.Invalid, Message: fmt.Sprintf("the payload has %d bytes, and %d are the most", len(e.Payload), MaxContent)}
+	}
+	of := input.Input{Source: input.Source{Kind: input.SourceExternal}, Body: input.ExternalEvent{Type: e.Type, Payload: e.Payload, Blocks: e.Blocks}}
+	v, _, err := p.Host.AcceptWithCompletion(ctx, e.Session, runtime.Input{ID: e.Input, Key: e.Key, WithoutWake: e.NoWake, Of: &of})
+	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/feed"
 	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/store"
@@ -41,6 +42,7 @@ type Plane struct {
 	Settings  Settings                                   // nil: there are none to be read or changed
 	Callbacks Callbacks                                  // nil: clients carry no tools out
 	Catalog   func(ctx context.Context) ([]Model, error) // nil: no models are listed
+	Named     func(model string) identity.Request        // what a model's name asks for; nil: just that
 
 	caller Caller
 }
@@ -63,82 +65,20 @@ func (e *Error) Error() string {
 // FaultCode returns the code.
 func (e *Error) FaultCode() fault.Code { return e.Code }
 
-// CreateSession makes a session. Nothing is written if its profile is refused.
-func (p *Plane) CreateSession(ctx context.Context, req CreateSession) (Session, error) {
-	if req.ID == "" {
-		req.ID = id.Session(id.New())
-	} else if _, err := id.ParseSession(string(req.ID)); err != nil {
-		return Session{}, &Error{Code: fault.Invalid, Message: err.Error()}
-	}
-	if len(req.System) > MaxContent {
-		return Session{}, &Error{Code: fault.Invalid, Message: fmt.Sprintf("the system prompt has %d bytes, and %d are the most", len(req.System), MaxContent)}
-	}
-	if p.Validate != nil {
-		if err := p.Validate(ctx, req.Profile); err != nil {
-			return Session{}, err
-		}
-	}
-	if req.System == "" && p.System != nil {
-		system, err := p.System(req.Profile)
-		if err != nil {
-			return Session{}, err
-		}
-		req.System = system
-	}
-	err := p.Host.RegisterSession(ctx, req.ID, runtime.Registration{Profile: &req.Profile, System: req.System})
-	if err != nil {
-		return Session{}, err
-	}
-	return p.get(ctx, req.ID)
-}
-
-// Submit gives a session something to do. When it returns without an error the input is durable.
-func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
-	if err := check(req); err != nil {
-		return Receipt{}, err
-	}
-	v, _, err := p.Host.AcceptWithCompletion(ctx, req.Session, runtime.Input{ID: req.Input, Key: req.Key, Steer: req.Lane == LaneSteer,
-		Content: req.Content, Continue: req.Continue, RequireIdle: req.RequireIdle})
-	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, err
-}
-
-// maxName bounds ids and keys that callers choose, in bytes.
-const maxName = 256
-
-func check(req Submit) error {
-	if len(req.Input) > maxName || len(req.Key) > maxName {
-		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("an input's id and its key have at most %d bytes", maxName)}
-	}
-	size := 0
-	for _, b := range req.Content {
-		switch b := b.(type) {
-		case transcript.Text:
-			size += len(b.Text)
-		case transcript.Media:
-			size += len(b.Data)
-		case transcript.Reasoning, transcript.ToolUse:
-			return &Error{Code: fault.Invalid, Message: "an input holds text and media only"}
-		}
-	}
-	switch {
-	case req.Lane != "" && req.Lane != LaneQueue && req.Lane != LaneSteer:
-		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("there is no lane %q: use %s or %s", req.Lane, LaneQueue, LaneSteer)}
-	case size > MaxContent:
-		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("the input has %d bytes, and %d are the most", size, MaxContent)}
-	case req.Continue && len(req.Content) > 0:
-		return &Error{Code: fault.Invalid, Message: "to continue is to add nothing"}
-	case !req.Continue && strings.TrimSpace(req.Content.Plain()) == "":
-		return &Error{Code: fault.Invalid, Message: "the input says nothing"}
-	}
-	return nil
-}
-
 // Wait blocks until an input has ended, and tells how. The end is the input's, whatever became of attempts at it.
 func (p *Plane) Wait(ctx context.Context, s id.Session, in id.Input) (Outcome, error) {
+	if err := p.may(Reader); err != nil {
+		return Outcome{}, err
+	}
 	how, err := p.Host.Wait(ctx, s, in)
 	if err != nil {
 		return Outcome{}, err
 	}
+	return p.outcome(ctx, s, in, how)
+}
+
+// outcome tells how an input ended.
+func (p *Plane) outcome(ctx context.Context, s id.Session, in id.Input, how runtime.InputRecord) (Outcome, error) {
 	e := how.Ended
 	out := Outcome{Input: in, Run: e.Run, Status: e.Status, Cause: e.Cause, Error: e.Error, Kind: e.Kind, Usage: e.Usage, Rounds: e.Rounds, Calls: e.Calls,
 		Output: e.Output, NoOutput: e.NoOutput}
@@ -159,6 +99,9 @@ func (p *Plane) Wait(ctx context.Context, s id.Session, in id.Input) (Outcome, e
 
 // Resume makes a session live in this process. A run that was left unfinished goes on.
 func (p *Plane) Resume(ctx context.Context, s id.Session) (Session, error) {
+	if err := p.may(Writer); err != nil {
+		return Session{}, err
+	}
 	if _, err := p.Host.WakeSession(ctx, s); err != nil {
 		return Session{}, err
 	}
@@ -167,17 +110,26 @@ func (p *Plane) Resume(ctx context.Context, s id.Session) (Session, error) {
 
 // Interrupt ends a run at once.
 func (p *Plane) Interrupt(ctx context.Context, s id.Session, r id.Run) error {
+	if err := p.may(Writer); err != nil {
+		return err
+	}
 	return p.Host.InterruptCurrentRun(ctx, s, r, "interrupted by the user")
 }
 
 // CancelAfterBoundary ends a run at its next boundary.
 func (p *Plane) CancelAfterBoundary(ctx context.Context, s id.Session, r id.Run) error {
+	if err := p.may(Writer); err != nil {
+		return err
+	}
 	return p.Host.CancelAfterBoundary(ctx, s, r)
 }
 
 // Stop takes no more input for a session and returns when nothing of it runs any more. A run that takes longer than patience is
 // interrupted; 0: it may take for ever.
 func (p *Plane) Stop(ctx context.Context, s id.Session, reason string, patience time.Duration) error {
+	if err := p.may(Admin); err != nil {
+		return err
+	}
 	return p.Host.StopRuntimeExecutor(ctx, s, reason, patience)
 }
 
@@ -198,6 +150,9 @@ func (p *Plane) get(ctx context.Context, s id.Session) (Session, error) {
 
 // Session finds a session by its id, by the beginning of one that no other shares, by "last", or by "~N", the N-th most recent from 1.
 func (p *Plane) Session(ctx context.Context, ref string) (Session, error) {
+	if err := p.may(Reader); err != nil {
+		return Session{}, err
+	}
 	s, err := p.find(ctx, ref)
 	if err != nil {
 		return Session{}, err
@@ -268,6 +223,9 @@ func ids(rows []store.SessionRow) []string {
 
 // Sessions lists sessions, most recently updated first.
 func (p *Plane) Sessions(ctx context.Context, q ListSessions) ([]Session, error) {
+	if err := p.may(Reader); err != nil {
+		return nil, err
+	}
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
@@ -286,11 +244,17 @@ func (p *Plane) Sessions(ctx context.Context, q ListSessions) ([]Session, error)
 
 // Transcript reads committed rows with from <= message < before, in order; before 0: to the end.
 func (p *Plane) Transcript(ctx context.Context, s id.Session, from, before int) ([]transcript.Row, error) {
+	if err := p.may(Reader); err != nil {
+		return nil, err
+	}
 	return p.Host.Transcript(ctx, s, max(from, 1), before)
 }
 
 // Effects reads the effect ledger of a session, open and closed entries, in order.
 func (p *Plane) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
+	if err := p.may(Reader); err != nil {
+		return nil, err
+	}
 	entries, err := p.Host.Effects(ctx, s)
 	if err != nil {
 		return nil, err
@@ -308,42 +272,71 @@ func (p *Plane) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
 const page = 256
 
 // Events yields the durable events of a session after a cursor, then what comes, deltas included, until ctx ends or the plane is
-// closed. A consumer that is too slow gets an event.Gap, and then every durable event it missed; deltas in between are gone.
+// closed. It also ends after the event that makes a record of the session, or destroys it. A consumer that is too slow gets an event.Gap, and then every durable event it missed; deltas in between are gone.
 func (p *Plane) Events(ctx context.Context, s id.Session, after uint64) iter.Seq2[event.Event, error] {
 	return func(yield func(event.Event, error) bool) {
-		sub := p.Feed.Subscribe(s, after)
-		defer sub.Close()
-		if !p.replay(ctx, s, &after, yield) {
+		if err := p.may(Reader); err != nil {
+			yield(event.Event{}, err)
 			return
 		}
-		for {
-			e, err := sub.Next(ctx)
-			if errors.Is(err, feed.ErrClosed) || ctx.Err() != nil {
-				return
-			}
-			_, gap := e.Payload.(event.Gap)
-			switch {
-			case e.Cursor > 0 && e.Cursor <= after:
-				continue
-			case e.Cursor > after+1: // the subscription began between two commits
-				if !p.replay(ctx, s, &after, yield) {
-					return
-				}
-				continue
-			}
-			if !yield(e, err) || err != nil {
-				return
-			}
-			after = max(after, e.Cursor)
-			if gap && !p.replay(ctx, s, &after, yield) {
-				return
-			}
+		sub := p.Feed.Subscribe(s, after)
+		defer sub.Close()
+		if p.replay(ctx, s, sub, &after, yield) {
+			p.follow(ctx, s, sub, after, yield)
 		}
 	}
 }
 
-// replay yields what is stored after the cursor, and moves it.
-func (p *Plane) replay(ctx context.Context, s id.Session, after *uint64, yield func(event.Event, error) bool) bool {
+// follow yields what comes, from a subscription that began no later than at the cursor.
+func (p *Plane) follow(ctx context.Context, s id.Session, sub *feed.Subscription, after uint64, yield func(event.Event, error) bool) {
+	for {
+		e, err := sub.Next(ctx)
+		if errors.Is(err, feed.ErrClosed) || ctx.Err() != nil {
+			return
+		}
+		_, gap := e.Payload.(event.Gap)
+		switch {
+		case e.Cursor > 0 && e.Cursor <= after:
+			continue
+		case e.Cursor > after+1: // the subscription began between two commits
+			if !p.replay(ctx, s, sub, &after, yield) {
+				return
+			}
+			continue
+		}
+		if !yield(e, err) || err != nil || last(e) {
+			return
+		}
+		after = max(after, e.Cursor)
+		if gap && !p.replay(ctx, s, sub, &after, yield) {
+			return
+		}
+	}
+}
+
+// last reports whether nothing follows an event: the session has become a record, or has ended for ever.
+func last(e event.Event) bool {
+	switch e.Payload.(type) {
+	case event.SessionArchived, event.SessionDestroyed:
+		return true
+	}
+	return false
+}
+
+// over reports whether nothing is to come of a session after a cursor. One that cannot be looked at is not known to be over.
+func (p *Plane) over(ctx context.Context, s id.Session, after uint64) bool {
+	st, err := p.Host.ReadStatus(ctx, s)
+	return err == nil && st.Cursor <= after && (st.Phase == phaseArchived || st.Phase == phaseDestroyed)
+}
+
+// Phases of a session that has ended.
+const (
+	phaseArchived  = "archived"
+	phaseDestroyed = "destroyed"
+)
+
+// replay yields what is stored after the cursor, and moves it. It reports whether more may follow.
+func (p *Plane) replay(ctx context.Context, s id.Session, sub *feed.Subscription, after *uint64, yield func(event.Event, error) bool) bool {
 	for {
 		events, err := p.Host.Events(ctx, s, *after, page)
 		if err != nil {
@@ -359,7 +352,8 @@ func (p *Plane) replay(ctx context.Context, s id.Session, after *uint64, yield f
 			*after = e.Cursor
 		}
 		if len(events) < page {
-			return true
+			sub.Pass(*after)
+			return !p.over(ctx, s, *after)
 		}
 	}
 }

@@ -3,13 +3,14 @@ package control
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/feed"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/transcript"
 )
@@ -75,13 +76,20 @@ func (e *RunError) FaultCode() fault.Code {
 // accepted is called once the input is durable, before the first event. If ctx ends the caller leaves with its error, and the run goes on. tell may
 // be nil; an error of it ends the telling, not the run, and is returned.
 func (p *Plane) Turn(ctx context.Context, req Submit, accepted func(Receipt), tell func(event.Event) error) (Result, error) {
+	if err := p.may(Writer); err != nil {
+		return Result{}, err
+	}
+	var sub *feed.Subscription
 	cursor := uint64(0)
-	if tell != nil {
+	if tell != nil { // it listens before anything happens, so that no delta is missed
+		sub = p.Feed.Subscribe(req.Session, 0)
+		defer sub.Close()
 		st, err := p.Host.ReadStatus(ctx, req.Session)
 		if err != nil {
 			return Result{}, err
 		}
 		cursor = st.Cursor
+		sub.Pass(cursor)
 	}
 	got, err := p.Submit(ctx, req)
 	if err != nil {
@@ -91,7 +99,7 @@ func (p *Plane) Turn(ctx context.Context, req Submit, accepted func(Receipt), te
 		accepted(got)
 	}
 	if tell != nil && !got.Duplicate {
-		if err := p.tellUntilEnded(ctx, req.Session, got.Input, cursor, tell); err != nil {
+		if err := p.tellUntilEnded(ctx, req.Session, got.Input, sub, cursor, tell); err != nil {
 			return Result{}, err
 		}
 	}
@@ -103,22 +111,24 @@ func (p *Plane) Turn(ctx context.Context, req Submit, accepted func(Receipt), te
 }
 
 // tellUntilEnded passes events on until the input's end is among them.
-func (p *Plane) tellUntilEnded(ctx context.Context, s id.Session, in id.Input, after uint64, tell func(event.Event) error) error {
-	for e, err := range p.Events(ctx, s, after) {
-		if err != nil {
-			return err
+func (p *Plane) tellUntilEnded(ctx context.Context, s id.Session, in id.Input, sub *feed.Subscription, after uint64, tell func(event.Event) error) error {
+	var failed error
+	ended := false
+	p.follow(ctx, s, sub, after, func(e event.Event, err error) bool {
+		if failed = err; failed == nil {
+			failed = tell(e)
 		}
-		if err := tell(e); err != nil {
-			return err
-		}
-		if end, ok := e.Payload.(event.InputEnded); ok && end.Input == in {
-			return nil
-		}
+		end, is := e.Payload.(event.InputEnded)
+		ended = ended || is && end.Input == in
+		return failed == nil && !ended
+	})
+	switch {
+	case failed != nil || ended:
+		return failed
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return fmt.Errorf("follow session %s: %w", s, errors.New("the server is going down; the input is kept"))
+	return fmt.Errorf("follow session %s: %w", s, runtime.ErrClosed)
 }
 
 // result adds what the session has used, and makes an error of a run that did not complete.

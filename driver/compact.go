@@ -3,6 +3,7 @@ package driver
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/run"
@@ -12,10 +13,17 @@ import (
 // compact takes the white space out of raw JSON in what is reported, as storing it does. So the session that goes on and the one that
 // is loaded again say the same to a provider, to the byte.
 func compact(ev machine.Event) machine.Event {
-	if r, ok := ev.(machine.Register); ok && r.Profile != nil {
-		p := *r.Profile
-		p.Schema, r.Profile = compactRaw(p.Schema), &p
-		return r
+	switch ev := ev.(type) {
+	case machine.Register:
+		if ev.Profile != nil {
+			p := compactProfile(*ev.Profile)
+			ev.Profile = &p
+		}
+		ev.Seed = compactRows(ev.Seed)
+		return ev
+	case machine.Amend:
+		ev.Profile = compactProfile(ev.Profile)
+		return ev
 	}
 	told, ok := ev.(machine.Reported)
 	if !ok {
@@ -34,11 +42,7 @@ func compact(ev machine.Event) machine.Event {
 	case run.RunApplied:
 		entries := make([]transcript.Entry, len(r.Appends))
 		for n, e := range r.Appends {
-			if a, ok := e.(transcript.Assistant); ok {
-				a.Blocks = compactBlocks(a.Blocks)
-				e = a
-			}
-			entries[n] = e
+			entries[n] = compactEntry(e)
 		}
 		r.Appends = entries
 		return machine.Reported{Report: r}
@@ -48,6 +52,31 @@ func compact(ev machine.Event) machine.Event {
 	case run.ModelFailed, run.ToolSettled:
 	}
 	return ev
+}
+
+func compactProfile(p run.Profile) run.Profile {
+	p.Schema, p.Params, p.App = compactRaw(p.Schema), compactRaw(p.Params), compactRaw(p.App)
+	p.Client = slices.Clone(p.Client)
+	for n := range p.Client {
+		p.Client[n].Schema = compactRaw(p.Client[n].Schema)
+	}
+	return p
+}
+
+func compactRows(rows []transcript.Row) []transcript.Row {
+	rows = slices.Clone(rows)
+	for n := range rows {
+		rows[n].Entry = compactEntry(rows[n].Entry)
+	}
+	return rows
+}
+
+func compactEntry(e transcript.Entry) transcript.Entry {
+	if a, ok := e.(transcript.Assistant); ok {
+		a.Blocks = compactBlocks(a.Blocks)
+		return a
+	}
+	return e
 }
 
 func compactBlocks(b transcript.Blocks) transcript.Blocks {

@@ -140,6 +140,20 @@ func (s *Subscription) take() (event.Event, bool, error) {
 	return event.Event{}, false, nil
 }
 
+// Pass drops what waits up to the durable event at a cursor, which was read from the store meanwhile: deltas before it are of the past. If that event
+// does not wait, nothing is dropped.
+func (s *Subscription) Pass(cursor uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = max(s.last, cursor)
+	for n, e := range s.events {
+		if e.Cursor > 0 && e.Cursor == cursor {
+			s.events = s.events[n+1:]
+			return
+		}
+	}
+}
+
 // Close stops listening.
 func (s *Subscription) Close() {
 	s.hub.mu.Lock()

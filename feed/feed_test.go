@@ -252,3 +252,22 @@ func TestR46_whoever_fills_its_gaps_misses_nothing(t *testing.T) {
 	h.Close()
 	readers.Wait()
 }
+
+func TestWhat_was_read_from_the_store_meanwhile_is_passed_over_with_its_deltas(t *testing.T) {
+	t.Parallel()
+	var h feed.Hub
+	s := h.Subscribe(sid, 0)
+	defer s.Close()
+	delta := event.Event{Session: sid, Payload: event.TextDelta{Delta: "old"}}
+	h.Publish(sid, append(durable(1), delta)...)
+	h.Publish(sid, durable(2, 3)...)
+	s.Pass(2)
+	if got := take(t, s).Cursor; got != 3 {
+		t.Errorf("cursor %d, want 3", got)
+	}
+	h.Publish(sid, delta)
+	s.Pass(9) // it does not wait here
+	if got := take(t, s); got.Payload != delta.Payload {
+		t.Errorf("%+v", got)
+	}
+}

@@ -39,7 +39,7 @@ func (f *findings) version(prev State, c Commit) {
 	case c.From:
 		f.want(lists == 0 && same && !c.Profile, "R21", "something changed and the version did not")
 	case c.From + 1:
-		f.want(lists > 0 || !same, "R21", "nothing changed and the version did")
+		f.want(lists > 0 || !same || c.Profile, "R21", "nothing changed and the version did")
 	default:
 		f.want(false, "R21", "version %d after %d", c.Next.Version, c.From)
 	}

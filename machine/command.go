@@ -5,7 +5,6 @@ import (
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
-	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
@@ -62,7 +61,7 @@ func (b *step) dropEphemeral() error {
 func (b *step) register(ev Register) error {
 	was := b.s.Lifecycle
 	fresh := was.Phase == lifecycle.Unregistered
-	if !fresh && ev.Profile != nil && was.Phase != lifecycle.Destroyed {
+	if !fresh && (ev.Profile != nil || len(ev.Seed) > 0) && was.Phase != lifecycle.Destroyed {
 		return b.refuse("register", GuardExists)
 	}
 	epoch := was.Epoch
@@ -79,23 +78,7 @@ func (b *step) register(ev Register) error {
 	if !fresh {
 		return b.revived(was)
 	}
-	b.s.Created = b.at
-	told := event.SessionRegistered{}
-	if ev.Profile != nil {
-		p := *ev.Profile
-		b.s.Profile, b.c.Profile = &p, true
-		told.Model, told.Workspace = p.Model, p.Workspace
-	}
-	if ev.System != "" {
-		b.add(transcript.System{Text: ev.System})
-	}
-	if ev.Model != (identity.Target{}) {
-		if err := b.identity(model.Event{Kind: model.Hydrate, Target: ev.Model, Status: ev.Status}); err != nil {
-			return err
-		}
-	}
-	b.tell(told, transcript.Position{})
-	return nil
+	return b.create(ev)
 }
 
 // revived goes on with a session that was stopped, or away: an orderly crash, after which a bound run is where it was.

@@ -225,6 +225,8 @@ func Name(ev Event) string {
 		return "drain"
 	case Unregister:
 		return "unregister"
+	case Amend:
+		return "amend"
 	case Stop:
 		return "stop"
 	case Retire:

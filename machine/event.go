@@ -6,6 +6,7 @@ import (
 	"github.com/meerkat-go/meerkat/input"
 	"github.com/meerkat-go/meerkat/machine/inbox"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // Event is something a session is told. Each is idempotent by an id it carries, or by what it asks for, so one whose fate is unknown may be
@@ -23,9 +24,10 @@ type (
 	Register struct {
 		Profile    *run.Profile
 		System     string
-		Model      identity.Target // what the profile's model is; zero: nobody knows
-		Status     identity.Status // of it
-		Attachment Attachment      // the host's own executor, if the session has none; zero: none
+		Seed       []transcript.Row // what it begins with, in place of System: rows of another transcript, in order
+		Model      identity.Target  // what the profile's model is; zero: nobody knows
+		Status     identity.Status  // of it
+		Attachment Attachment       // the host's own executor, if the session has none; zero: none
 	}
 	// Bind puts the session at a place. The same place again changes nothing; another is refused.
 	Bind struct {

@@ -93,6 +93,7 @@ func (b *step) begin(batch inbox.Batch, grain run.Grain, class run.Class, caller
 		return err
 	}
 	b.s.Reply, b.round = 0, -1
+	b.preamble()
 	inputs, err := b.stage(r, batch)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ import (
 // The scripts in testdata tell what comes of every word said to a session: one command a line, and below it the whole commit.
 // testdata/README.md says how to read and write them; go test ./machine -update writes what comes below the commands.
 //
-// They show R53, R54, R55, R56, R57, R58, R59 (retire, destroy, reset, unregister, caller) and R110, R111, R112, R113, R114 (extraction, budget), R118 (servers, work, peers), each where a comment in them says so.
+// They show R53, R54, R55, R56, R57, R58, R59 (retire, destroy, reset, unregister, caller) and R110, R111, R112, R113, R114 (extraction, budget), R118 (servers, work, peers), R136 (deferred), R137 (seed), each where a comment in them says so.
 func TestR31_R32_R37_scripts_come_out_as_written(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -142,7 +142,7 @@ func (w words) text(fallback string) transcript.Blocks {
 func (w words) profile() *run.Profile {
 	d, _ := time.ParseDuration(w["duration"])
 	p := &run.Profile{Model: w["model"], MaxRounds: w.number("rounds"), MaxOutput: w.number("output"), Retry: run.RetryPolicy{Max: w.number("retries")},
-		Budget: run.Budget{Tokens: w.number("tokens"), Calls: w.number("calls"), Duration: d}, SchemaRetries: w.number("tries")}
+		Budget: run.Budget{Tokens: w.number("tokens"), Calls: w.number("calls"), Duration: d}, SchemaRetries: w.number("tries"), System: w["later"]}
 	if w.has("schema") {
 		p.Schema = []byte(`{"type":"object"}`)
 	}
@@ -150,6 +150,35 @@ func (w words) profile() *run.Profile {
 		return nil
 	}
 	return p
+}
+
+// seed reads what a session begins with: s, n, u and a are a system prompt, a notice, a user's message and a reply; a:x,y asks for calls, r:x is the
+// result of one, and ? is nothing.
+func seed(text string) (rows []transcript.Row) {
+	for n, word := range strings.Fields(text) {
+		kind, calls, _ := strings.Cut(word, ":")
+		r := transcript.Row{At: transcript.Position{Message: 2*n + 7}, Run: "another", Time: time.Date(2025, 1, 1, 0, 0, n, 0, time.FixedZone("east", 3600))}
+		switch kind {
+		case "s":
+			r.Entry = transcript.System{Text: "be kind"}
+		case "n":
+			r.Entry = transcript.Notice{Kind: "context", Text: "it rains"}
+		case "u":
+			r.Entry = transcript.User{Content: transcript.TextBlocks(fmt.Sprintf("question %d", n))}
+		case "a":
+			reply := transcript.Assistant{Blocks: transcript.TextBlocks("reply"), Stop: transcript.StopEndTurn}
+			for _, c := range strings.Split(calls, ",") {
+				if c != "" {
+					reply.Blocks = append(reply.Blocks, transcript.ToolUse{ID: id.Call(c), Name: "tool_" + c, Args: []byte("{}")})
+				}
+			}
+			r.Entry = reply
+		case "r":
+			r.Entry = transcript.ToolResult{Call: id.Call(calls), Content: transcript.TextBlocks("result")}
+		}
+		rows = append(rows, r)
+	}
+	return rows
 }
 
 func split(line string) (string, words, error) {
@@ -186,13 +215,22 @@ func (p *player) parse(line string) (machine.Event, error) {
 	}
 	switch command {
 	case "register":
-		ev := machine.Register{System: w["system"]}
+		ev := machine.Register{System: w["system"], Seed: seed(w["seed"])}
 		ev.Profile = w.profile()
 		if w.has("is") {
 			ev.Model, ev.Status = target(words{"model": w["is"]}), identity.Resolved
 		}
 		if w.has("attach") {
 			ev.Attachment = machine.Attachment{ID: 3}
+		}
+		return ev, nil
+	case "amend":
+		ev := machine.Amend{Profile: run.Profile{}, Attachment: uint64(w.number("executor")), Catalogue: catalogue(w["tools"])}
+		if p := w.profile(); p != nil {
+			ev.Profile = *p
+		}
+		if w.has("is") {
+			ev.Model, ev.Status = target(words{"model": w["is"]}), identity.Resolved
 		}
 		return ev, nil
 	case "bind":

@@ -101,6 +101,8 @@ func (b *step) live(ev Event) error {
 			return err
 		}
 		return b.silence()
+	case Amend:
+		return b.amend(ev)
 	case Stop:
 		return b.stop(ev)
 	case Retire:
@@ -183,6 +185,9 @@ func (b *step) write(at transcript.Position, e transcript.Entry) {
 
 // add writes an entry as the next message.
 func (b *step) add(e transcript.Entry) transcript.Position {
+	if _, system := e.(transcript.System); !system {
+		b.preamble()
+	}
 	b.s.Message++
 	at := transcript.Position{Message: b.s.Message}
 	b.write(at, e)

@@ -13,12 +13,17 @@ import (
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/store"
+	"github.com/meerkat-go/meerkat/transcript"
 )
 
 // Registration describes a session that is to exist.
 type Registration struct {
 	Profile *run.Profile // nil: revive or wake an existing session; ErrNotFound if there is none
 	System  string       // system prompt of a new session
+	// Seed is what a new session begins with, in place of System: rows of another transcript, from its first on and in order. They are copied: each
+	// message gets the next number, and a call whose result is not among them is answered as not executed, so that the session can go on from any
+	// row. ErrInvalid: they are no conversation, as when a result has no call, or System is given too.
+	Seed []transcript.Row
 }
 
 // RegisterSession makes a session exist, or revives a stopped one (docs/commands.md). ErrExists: it exists and a profile was given.
@@ -35,7 +40,7 @@ func (h *Host) register(ctx context.Context, sid id.Session, r Registration) err
 	if err != nil {
 		return err
 	}
-	ev := machine.Register{Profile: r.Profile, System: r.System}
+	ev := machine.Register{Profile: r.Profile, System: r.System, Seed: r.Seed}
 	if r.Profile != nil {
 		ev.Model, ev.Status = h.named(*r.Profile)
 	}
@@ -54,6 +59,27 @@ func (h *Host) register(ctx context.Context, sid id.Session, r Registration) err
 		err = ErrNotFound
 	}
 	return err
+}
+
+// AmendSession replaces the profile of a session in which nothing was said yet: one that was made to run later. Its model, its tools and the system
+// prompt that its first run writes follow. Inputs that wait stay. ErrBegun: it has said something, or a run is bound.
+func (h *Host) AmendSession(ctx context.Context, sid id.Session, profile run.Profile) error {
+	s, err := h.open(ctx, sid, existing)
+	if err != nil {
+		return failed("amend", sid, err)
+	}
+	ev := machine.Amend{Profile: profile}
+	ev.Model, ev.Status = h.named(profile)
+	l := &letter{rank: control, event: ev}
+	l.local = func() { // which tools there are depends on the profile: the run that begins next must be offered those
+		if s.driver == nil || s.executor == nil || !s.driver.State().Attached() {
+			return
+		}
+		ev.Attachment, ev.Catalogue = s.driver.State().Transient.Attachment.ID, s.offer(s.executor, &profile)
+		l.event = ev
+	}
+	_, err = s.ask(ctx, l)
+	return failed("amend", sid, err)
 }
 
 // registration is the letter that registers the session, and wires the host's own executor in if there is none.

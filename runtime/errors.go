@@ -24,6 +24,7 @@ var (
 	ErrNotCurrent     = fault.New(fault.NotRunning, "another run is bound")
 	ErrBusy           = fault.New(fault.Busy, "a run is bound, or inputs wait")
 	ErrExists         = fault.New(fault.Invalid, "session exists already")
+	ErrBegun          = fault.New(fault.Invalid, "session has begun already")
 	ErrInvalid        = fault.New(fault.Invalid, "not valid")
 	ErrOverloaded     = fault.New(fault.Overloaded, "mailbox is full")
 	ErrNotTold        = fault.New(fault.Overloaded, "time ran out before the session was told")
@@ -217,13 +218,16 @@ func conditionOf(r *machine.Refusal) error {
 		return ErrStaleExecutor
 	case machine.GuardExists:
 		return ErrExists
+	case machine.GuardFresh:
+		return ErrBegun
 	case machine.GuardIdle:
 		return ErrBusy
 	case machine.GuardRunning:
 		return ErrNotRunning
 	case machine.GuardCurrent:
 		return ErrNotCurrent
-	case machine.GuardAsked, machine.GuardContent, machine.GuardPending, machine.GuardReceipt, machine.GuardCause, machine.GuardNamed, machine.GuardDecider:
+	case machine.GuardAsked, machine.GuardContent, machine.GuardPending, machine.GuardReceipt, machine.GuardCause, machine.GuardNamed, machine.GuardDecider,
+		machine.GuardSeed:
 		return ErrInvalid
 	case machine.GuardUndecided:
 		return ErrDecided

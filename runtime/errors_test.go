@@ -39,6 +39,7 @@ var codes = map[string]struct {
 	"ErrNotCurrent":           {runtime.ErrNotCurrent, fault.NotRunning},
 	"ErrInvalid":              {runtime.ErrInvalid, fault.Invalid},
 	"ErrExists":               {runtime.ErrExists, fault.Invalid},
+	"ErrBegun":                {runtime.ErrBegun, fault.Invalid},
 	"ErrBound":                {runtime.ErrBound, fault.Invalid},
 	"ErrAmbiguous":            {runtime.ErrAmbiguous, fault.Invalid},
 	"ErrDuplicate":            {runtime.ErrDuplicate, fault.Invalid},

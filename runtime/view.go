@@ -37,6 +37,9 @@ type Status struct {
 	Pending  bool // the transcript ends with a message that waits for a reply
 }
 
+// InputRecord is an input as it stands in its row: the item, and how it ended if it did.
+type InputRecord = machine.InputChange
+
 // Status returns the status of a session, for whoever watches many: it never waits long and never holds up a command. A session that is live here
 // answers from the published snapshot, whatever the store does; any other is read, for at most Config.Glance and as long as ctx lasts.
 // ErrUnread: the store did not answer in that time, and how the session stands is not known.

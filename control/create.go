@@ -1,0 +1,253 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/id"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/runtime"
+	"github.com/meerkat-go/meerkat/scope"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+// MaxSessions is how many sessions a realm may have that are no records, where its settings do not say.
+const MaxSessions = 100_000
+
+// Bounds on what a session may be labelled with, in bytes.
+const (
+	maxLabels     = 64
+	maxLabelKey   = 128
+	maxLabelValue = 1 << 10
+	maxApp        = 256 << 10
+)
+
+// CreateSession makes a session. Nothing is written if what is asked for is refused.
+func (p *Plane) CreateSession(ctx context.Context, req CreateSession) (Session, error) {
+	if err := p.may(Writer); err != nil {
+		return Session{}, err
+	}
+	if req.ID == "" {
+		req.ID = id.Session(id.New())
+	} else if _, err := id.ParseSession(string(req.ID)); err != nil {
+		return Session{}, &Error{Code: fault.Invalid, Message: err.Error()}
+	}
+	if err := req.check(); err != nil {
+		return Session{}, err
+	}
+	limit, err := p.fill(ctx, &req)
+	if err != nil {
+		return Session{}, err
+	}
+	if p.Validate != nil {
+		if err := p.Validate(ctx, req.Profile); err != nil {
+			return Session{}, err
+		}
+	}
+	if err := p.system(&req); err != nil {
+		return Session{}, err
+	}
+	if err := p.room(ctx, limit); err != nil {
+		return Session{}, err
+	}
+	reg := runtime.Registration{Profile: &req.Profile, System: req.System}
+	if req.Deferred {
+		req.Profile.System, reg.System = req.System, ""
+	}
+	if err := p.Host.RegisterSession(ctx, req.ID, reg); err != nil {
+		return Session{}, err
+	}
+	if err := p.furnish(ctx, req); err != nil {
+		return Session{}, fmt.Errorf("make session %s ready, which is there now: %w", req.ID, err)
+	}
+	return p.get(ctx, req.ID)
+}
+
+// check refuses what no realm would take.
+func (r *CreateSession) check() error {
+	if len(r.System) > MaxContent {
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("the system prompt has %d bytes, and %d are the most", len(r.System), MaxContent)}
+	}
+	if err := labels(r.Profile.Labels); err != nil {
+		return err
+	}
+	switch {
+	case len(r.Profile.App) > maxApp:
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("app_context has %d bytes, and %d are the most", len(r.Profile.App), maxApp)}
+	case len(r.Prompt) > 0 && !r.Deferred:
+		return &Error{Code: fault.Invalid, Message: "a prompt is kept for later only in a session that is to run later"}
+	case r.Provider != "" && r.Profile.Model == "":
+		return &Error{Code: fault.Invalid, Message: "provider without model: say which of its models"}
+	}
+	return content(r.Prompt)
+}
+
+func labels(l map[string]string) error {
+	if len(l) > maxLabels {
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("there are %d labels, and %d are the most", len(l), maxLabels)}
+	}
+	for k, v := range l {
+		if k == "" || len(k) > maxLabelKey || len(v) > maxLabelValue {
+			return &Error{Code: fault.Invalid, Message: fmt.Sprintf("the label %q does not fit: a key has 1 to %d bytes, a value at most %d", short(k), maxLabelKey, maxLabelValue)}
+		}
+	}
+	return nil
+}
+
+// short is enough of a text that came from outside to recognise it.
+func short(s string) string {
+	if len(s) > 40 {
+		return strings.ToValidUTF8(s[:40], "") + "…"
+	}
+	return s
+}
+
+// fill takes what is not said from the realm's defaults, and returns how many sessions there may be.
+func (p *Plane) fill(ctx context.Context, req *CreateSession) (limit int, err error) {
+	var d Defaults
+	if p.Defaults != nil {
+		if d, err = p.Defaults(ctx); err != nil {
+			return 0, fmt.Errorf("read the realm's settings: %w", err)
+		}
+	}
+	f := &req.Profile
+	f.Model = named(req.Provider, cmp.Or(f.Model, d.Model))
+	f.Workspace = cmp.Or(f.Workspace, d.Workspace)
+	f.MaxOutput = cmp.Or(f.MaxOutput, d.MaxOutput)
+	f.MaxRounds = cmp.Or(f.MaxRounds, d.MaxRounds)
+	f.SchemaRetries = cmp.Or(f.SchemaRetries, d.SchemaRetries)
+	f.Budget.Tokens = cmp.Or(f.Budget.Tokens, d.Budget.Tokens)
+	f.Budget.Calls = cmp.Or(f.Budget.Calls, d.Budget.Calls)
+	f.Budget.Duration = cmp.Or(f.Budget.Duration, d.Budget.Duration)
+	f.Retry = cmp.Or(f.Retry, d.Retry)
+	if f.Params == nil {
+		f.Params = d.Params
+	}
+	req.System = cmp.Or(req.System, d.System)
+	if f.Tools == "" && (p.Defaults != nil || req.Builtins != nil || req.Shell != nil) {
+		f.Tools = preset(said(req.Builtins, d.Builtins), said(req.Shell, d.Shell))
+	}
+	if f.Model == "" && p.Defaults != nil {
+		return 0, &Error{Code: fault.Invalid, Message: "no model is named: say which, or set agent.model in the realm's settings"}
+	}
+	return cmp.Or(d.MaxSessions, MaxSessions), nil
+}
+
+// named joins a provider and a model to the name that finds it.
+func named(provider, model string) string {
+	if provider == "" || model == "" || strings.HasPrefix(model, provider+"/") {
+		return model
+	}
+	return provider + "/" + model
+}
+
+func said(what *bool, otherwise bool) bool {
+	if what != nil {
+		return *what
+	}
+	return otherwise
+}
+
+// preset is the set of our tools that goes with two switches.
+func preset(files, shell bool) string {
+	switch {
+	case shell:
+		return "full"
+	case files:
+		return "workspace"
+	}
+	return "none"
+}
+
+// system completes the system prompt.
+func (p *Plane) system(req *CreateSession) error {
+	if req.System == "" && p.System != nil {
+		text, err := p.System(req.Profile)
+		if err != nil {
+			return err
+		}
+		req.System = text
+	}
+	for _, more := range req.Extra {
+		if more = strings.TrimSpace(more); more != "" {
+			req.System = strings.TrimLeft(req.System+"\n\n"+more, "\n")
+		}
+	}
+	if len(req.System) > MaxContent {
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("the system prompt has %d bytes, and %d are the most", len(req.System), MaxContent)}
+	}
+	return nil
+}
+
+// furnish gives a new session what is not part of its registration.
+func (p *Plane) furnish(ctx context.Context, req CreateSession) error {
+	if !req.Filter.IsZero() {
+		if _, err := p.Host.StagePersistentFilter(ctx, req.ID, req.Filter, scope.Witnesses{}); err != nil {
+			return err
+		}
+	}
+	if strings.TrimSpace(req.Prompt.Plain()) == "" {
+		return nil
+	}
+	_, err := p.Host.AcceptWithoutWake(ctx, req.ID, runtime.Input{Content: req.Prompt})
+	return err
+}
+
+// content refuses what an input may not hold.
+func content(blocks transcript.Blocks) error {
+	size := 0
+	for _, b := range blocks {
+		switch b := b.(type) {
+		case transcript.Text:
+			size += len(b.Text)
+		case transcript.Media:
+			size += len(b.Data)
+		case transcript.Reasoning, transcript.ToolUse:
+			return &Error{Code: fault.Invalid, Message: "an input holds text and media only"}
+		}
+	}
+	if size > MaxContent {
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("the input has %d bytes, and %d are the most", size, MaxContent)}
+	}
+	return nil
+}
+
+// room refuses another session where there are as many as may be.
+func (p *Plane) room(ctx context.Context, limit int) error {
+	return nil
+}
+
+// amended is the profile with what a session that has said nothing may still be given.
+func (a Asks) amended(f run.Profile) run.Profile {
+	if a.System != nil {
+		f.System = *a.System
+	}
+	if a.MaxOutput != nil {
+		f.MaxOutput = *a.MaxOutput
+	}
+	if a.Schema != nil {
+		f.Schema = a.Schema
+	}
+	if a.SchemaRetries != nil {
+		f.SchemaRetries = *a.SchemaRetries
+	}
+	return f
+}
+
+// fixed names what is asked for that only a session which has said nothing may be given.
+func (a Asks) fixed() []string {
+	var out []string
+	for _, x := range []struct {
+		name string
+		set  bool
+	}{{"max_tokens", a.MaxOutput != nil}, {"system_prompt", a.System != nil}, {"output_schema", a.Schema != nil},
+		{"structured_output_retries", a.SchemaRetries != nil}} {
+		if x.set {
+			out = append(out, x.name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,294 @@
+package meerkat_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/event"
+	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/transcript"
+)
+
+func TestA_turn_tells_all_of_its_run_and_then_what_it_came_to(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	s := create(t, p)
+	var told []string
+	accepted := false
+	r, err := p.Turn(t.Context(), say(s, "hello"), func(control.Receipt) { accepted = true }, func(e event.Event) error {
+		if !accepted {
+			t.Error("an event was told before the input was durable")
+		}
+		told = append(told, e.Payload.Type())
+		return nil
+	})
+	if err != nil || r.Text != "echo: hello" || r.Session != s || r.Total != r.Usage {
+		t.Fatalf("%+v %v", r, err)
+	}
+	all := strings.Join(told, " ")
+	if !strings.HasPrefix(all, "input_accepted run_started turn_started") || !strings.Contains(all, "text_delta") || !strings.HasSuffix(all, "run_completed input_ended") {
+		t.Error(all)
+	}
+	if r, err = p.Turn(t.Context(), say(s, "again"), nil, nil); err != nil || r.Text != "echo: again" {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+func TestWho_leaves_a_turn_leaves_a_run_that_goes_on(t *testing.T) {
+	t.Parallel()
+	gate := make(chan struct{})
+	p := open(t, echo{gate})
+	s := create(t, p)
+	ctx, cancel := context.WithCancel(t.Context())
+	req := say(s, "hello")
+	req.Input = "one"
+	_, err := p.Turn(ctx, req, nil, func(e event.Event) error {
+		if _, ok := e.Payload.(event.TurnStarted); ok {
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	st, err := p.Input(t.Context(), s, "one")
+	if err != nil || st.Outcome != nil || st.Lane != control.LaneQueue || st.Run == "" {
+		t.Errorf("%+v %v", st, err)
+	}
+	close(gate)
+	if o, err := p.Wait(t.Context(), s, "one"); err != nil || o.Status != control.Completed {
+		t.Errorf("%+v %v", o, err)
+	}
+	if st, err = p.Input(t.Context(), s, "one"); err != nil || st.State != "consumed" || st.Outcome == nil || st.Outcome.Text != "echo: hello" {
+		t.Errorf("%+v %v", st, err)
+	}
+	if _, err = p.Input(t.Context(), s, "two"); fault.CodeOf(err) != fault.NotFound {
+		t.Error(err)
+	}
+}
+
+func TestA_turn_whose_run_is_interrupted_is_a_cancelled_error(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{make(chan struct{})})
+	s := create(t, p)
+	last := ""
+	_, err := p.Turn(t.Context(), say(s, "hello"), nil, func(e event.Event) error {
+		last = e.Payload.Type()
+		if _, ok := e.Payload.(event.TurnStarted); ok {
+			if had, err := p.Interrupting(t.Context(), s); !had || err != nil {
+				t.Error(had, err)
+			}
+		}
+		return nil
+	})
+	var failed *control.RunError
+	if !errors.As(err, &failed) || fault.CodeOf(err) != fault.Cancelled || failed.Error() != "request cancelled" || last != "input_ended" {
+		t.Errorf("%v after %s", err, last)
+	}
+	if had, err := p.Interrupting(t.Context(), s); had || err != nil {
+		t.Error("a session at rest has nothing to interrupt:", had, err)
+	}
+	if _, err := p.Interrupting(t.Context(), "0190aaaa-0000-7000-8000-000000000000"); fault.CodeOf(err) != fault.NotFound {
+		t.Error(err)
+	}
+}
+
+func TestThe_events_of_a_session_end_when_it_becomes_a_record(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	s := create(t, p)
+	for live := range 2 { // as it happens, and read back
+		archived := false
+		for e, err := range p.Events(t.Context(), s, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, is := e.Payload.(event.SessionArchived)
+			if archived = archived || is; live == 0 && e.Cursor == 1 {
+				if err := p.Archive(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if !archived {
+			t.Errorf("%d: nobody was told that it is a record", live)
+		}
+	}
+}
+
+func TestSomething_that_happened_outside_starts_a_run_unless_it_is_to_wait(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	s := create(t, p)
+	e := control.ExternalEvent{Session: s, Type: "deploy", Payload: []byte(`{"body":"it is out"}`), NoWake: true}
+	if r, err := p.ExternalEvent(t.Context(), e); err != nil || r.Run != "" {
+		t.Fatalf("%+v %v", r, err)
+	}
+	e.NoWake = false
+	r, err := p.ExternalEvent(t.Context(), e)
+	if err != nil || r.Run == "" {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if o, err := p.Wait(t.Context(), s, r.Input); err != nil || o.Status != control.Completed {
+		t.Errorf("%+v %v", o, err)
+	}
+	e.Type = " "
+	if _, err := p.ExternalEvent(t.Context(), e); fault.CodeOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+}
+
+// Every operation, and the level it needs.
+func TestWhat_a_key_may_not_do_is_forbidden(t *testing.T) {
+	t.Parallel()
+	owner := open(t, echo{})
+	s := create(t, owner)
+	ctx := t.Context()
+	ops := []struct {
+		name string
+		need control.Level
+		do   func(p *control.Plane) error
+	}{
+		{"Session", control.Reader, func(p *control.Plane) error { _, err := p.Session(ctx, string(s)); return err }},
+		{"Sessions", control.Reader, func(p *control.Plane) error { _, err := p.Sessions(ctx, control.ListSessions{}); return err }},
+		{"Transcript", control.Reader, func(p *control.Plane) error { _, err := p.Transcript(ctx, s, 0, 0); return err }},
+		{"History", control.Reader, func(p *control.Plane) error { _, err := p.History(ctx, s, 0, 0); return err }},
+		{"EventsSince", control.Reader, func(p *control.Plane) error { _, err := p.EventsSince(ctx, s, 0, 0); return err }},
+		{"Events", control.Reader, func(p *control.Plane) error {
+			for _, err := range p.Events(ctx, s, 0) {
+				return err
+			}
+			return nil
+		}},
+		{"Effects", control.Reader, func(p *control.Plane) error { _, err := p.Effects(ctx, s); return err }},
+		{"Input", control.Reader, func(p *control.Plane) error { _, err := p.Input(ctx, s, "x"); return err }},
+		{"Wait", control.Reader, func(p *control.Plane) error { _, err := p.Wait(ctx, s, "x"); return err }},
+		{"Models", control.Reader, func(p *control.Plane) error { _, err := p.Models(ctx); return err }},
+		{"Config", control.Reader, func(p *control.Plane) error { _, err := p.Config(ctx); return err }},
+		{"Info", control.Reader, func(p *control.Plane) error { _, err := p.Info(ctx); return err }},
+		{"CreateSession", control.Writer, func(p *control.Plane) error {
+			_, err := p.CreateSession(ctx, control.CreateSession{Profile: run.Profile{Model: "echo"}})
+			return err
+		}},
+		{"Submit", control.Writer, func(p *control.Plane) error { _, err := p.Submit(ctx, say(s, "x")); return err }},
+		{"Turn", control.Writer, func(p *control.Plane) error { _, err := p.Turn(ctx, say(s, "x"), nil, nil); return err }},
+		{"Resume", control.Writer, func(p *control.Plane) error { _, err := p.Resume(ctx, s); return err }},
+		{"Interrupt", control.Writer, func(p *control.Plane) error { return p.Interrupt(ctx, s, "r") }},
+		{"Interrupting", control.Writer, func(p *control.Plane) error { _, err := p.Interrupting(ctx, s); return err }},
+		{"CancelAfterBoundary", control.Writer, func(p *control.Plane) error { return p.CancelAfterBoundary(ctx, s, "r") }},
+		{"ForkAt", control.Writer, func(p *control.Plane) error { _, err := p.ForkAt(ctx, s, 0, nil); return err }},
+		{"InjectContext", control.Writer, func(p *control.Plane) error { _, err := p.InjectContext(ctx, control.Context{Session: s}); return err }},
+		{"ExternalEvent", control.Writer, func(p *control.Plane) error {
+			_, err := p.ExternalEvent(ctx, control.ExternalEvent{Session: s})
+			return err
+		}},
+		{"RegisterTools", control.Writer, func(p *control.Plane) error { _, err := p.RegisterTools(ctx, nil, nil); return err }},
+		{"Archive", control.Writer, func(p *control.Plane) error { return p.Archive(ctx, "0190aaaa-0000-7000-8000-000000000000") }},
+		{"SetConfig", control.Admin, func(p *control.Plane) error { _, err := p.SetConfig(ctx, nil, nil); return err }},
+		{"PatchConfig", control.Admin, func(p *control.Plane) error { _, err := p.PatchConfig(ctx, nil, nil); return err }},
+		{"Retire", control.Admin, func(p *control.Plane) error {
+			_, _, err := p.Retire(ctx, "0190aaaa-0000-7000-8000-000000000000")
+			return err
+		}},
+		{"Reset", control.Admin, func(p *control.Plane) error {
+			_, err := p.Reset(ctx, "0190aaaa-0000-7000-8000-000000000000")
+			return err
+		}},
+		{"Destroy", control.Admin, func(p *control.Plane) error {
+			_, err := p.Destroy(ctx, "0190aaaa-0000-7000-8000-000000000000")
+			return err
+		}},
+		{"Stop", control.Admin, func(p *control.Plane) error { return p.Stop(ctx, "0190aaaa-0000-7000-8000-000000000000", "", 0) }},
+	}
+	for _, level := range []control.Level{control.Reader, control.Writer, control.Admin} {
+		p := owner.As(control.Caller{Key: "k", Level: level})
+		for _, op := range ops {
+			refused := fault.CodeOf(op.do(p)) == fault.Forbidden
+			if refused != (level < op.need) {
+				t.Errorf("%s with a key for %s: refused %v", op.name, level, refused)
+			}
+		}
+	}
+}
+
+// keyring knows one key.
+type keyring struct{ err error }
+
+func (k keyring) Required(context.Context) (bool, error) { return true, k.err }
+func (k keyring) Verify(_ context.Context, token string) (control.Grant, bool, error) {
+	return control.Grant{Key: "ci", Realm: "theirs", Level: control.Reader}, token == "good", nil
+}
+
+func TestThe_door_leads_to_the_realm_of_the_key_and_to_no_other(t *testing.T) {
+	t.Parallel()
+	planes := map[string]*control.Plane{"ours": open(t, echo{}), "theirs": open(t, echo{})}
+	ours := create(t, planes["ours"])
+	realms := func(_ context.Context, realm string) (*control.Plane, error) { return planes[realm], nil }
+	door := control.Door{Realm: "ours", Open: realms}
+	p, err := door.Enter(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Session(t.Context(), string(ours)); err != nil {
+		t.Error(err)
+	}
+	door.Keys = keyring{}
+	for _, token := range []string{"", "bad"} {
+		if _, err := door.Enter(t.Context(), token); fault.CodeOf(err) != fault.Unidentified {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
+	if p, err = door.Enter(t.Context(), "good"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Session(t.Context(), string(ours)); fault.CodeOf(err) != fault.NotFound {
+		t.Error("another tenant's session is not there:", err)
+	}
+	if _, err := p.CreateSession(t.Context(), control.CreateSession{}); fault.CodeOf(err) != fault.Forbidden {
+		t.Error(err)
+	}
+	door.Keys = keyring{errors.New("the file of keys is damaged")}
+	if _, err := door.Enter(t.Context(), "good"); err == nil {
+		t.Error("a door without its keys stays shut")
+	}
+}
+
+func TestHistory_and_events_are_read_in_pages(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	s := create(t, p)
+	for _, text := range []string{"one", "two"} {
+		if _, err := p.Turn(t.Context(), say(s, text), nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := p.History(t.Context(), s, 0, 0)
+	if err != nil || all.Total != 5 || len(all.Rows) != 5 || all.More {
+		t.Fatalf("%+v %v", all, err)
+	}
+	page, err := p.History(t.Context(), s, 1, 2)
+	if err != nil || len(page.Rows) != 2 || !page.More || page.Rows[0].Entry.(transcript.User).Content.Plain() != "one" {
+		t.Errorf("%+v %v", page, err)
+	}
+	if beyond, err := p.History(t.Context(), s, 50, 2); err != nil || len(beyond.Rows) != 0 || beyond.More {
+		t.Errorf("%+v %v", beyond, err)
+	}
+	if _, err := p.History(t.Context(), s, -1, 0); fault.CodeOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+	first, err := p.EventsSince(t.Context(), s, 0, 3)
+	if err != nil || len(first.Events) != 3 || !first.More {
+		t.Fatalf("%+v %v", first, err)
+	}
+	rest, err := p.EventsSince(t.Context(), s, 3, 0)
+	if err != nil || rest.More || uint64(len(rest.Events)) != rest.Latest-3 {
+		t.Errorf("%+v %v", rest, err)
+	}
+	if _, err := p.EventsSince(t.Context(), s, rest.Latest+1, 0); fault.CodeOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+}
