@@ -155,27 +155,32 @@ func (b *step) stage(r id.Run, batch inbox.Batch) (inputs []id.Input, err error)
 		text := "an earlier message has no answer yet, or has come again: " + string(inputs[0])
 		lines = append(lines, inbox.Append{Input: inputs[0], Entry: transcript.Notice{Kind: "tried_again", Text: text}})
 	}
-	told := map[id.Input]bool{}
-	begun := false
-	for _, l := range lines {
-		at, ok := b.line(l)
-		switch {
-		case !ok:
-		case !begun:
-			b.tell(event.RunStarted{Inputs: inputs}, at)
-			begun = true
-		case !told[l.Input]:
-			b.tell(event.Steered{Input: l.Input}, at)
-		}
-		told[l.Input] = told[l.Input] || ok
-	}
-	if !begun {
-		b.tell(event.RunStarted{Inputs: inputs}, transcript.Position{})
-	}
+	b.started(inputs, batch.Lead(), lines)
 	if len(inputs) > 0 {
 		b.receipt("run_start", inputs)
 	}
 	return inputs, nil
+}
+
+// started writes what the inputs of a run say, and tells of it: the run is told with what drives it, all else as taken in.
+func (b *step) started(inputs []id.Input, lead id.Input, lines []inbox.Append) {
+	first := map[id.Input]transcript.Position{}
+	var order []id.Input
+	for _, l := range lines {
+		at, ok := b.line(l)
+		if _, told := first[l.Input]; ok && !told {
+			first[l.Input], order = at, append(order, l.Input)
+		}
+	}
+	if _, says := first[lead]; !says && len(order) > 0 {
+		lead = order[0]
+	}
+	b.tell(event.RunStarted{Inputs: inputs}, first[lead])
+	for _, in := range order {
+		if in != lead {
+			b.tell(event.Steered{Input: in}, first[in])
+		}
+	}
 }
 
 // unsaid leaves out what stands in the transcript already.

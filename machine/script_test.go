@@ -345,7 +345,11 @@ func (p *player) given(w words) given.Input {
 	case "go_on":
 		in.Source = given.Source{Kind: given.SourceSystem}
 		in.Durability = given.Derived
-		in.Body = given.Continuation{Reason: w["reason"], Handling: mode}
+		c := given.Continuation{Reason: w["reason"], Handling: mode}
+		if w["text"] != "" && w["text"] != "say "+w["id"] {
+			c.Turn = given.Entries{transcript.Notice{Kind: "context", Text: w["text"]}}
+		}
+		in.Body = c
 	case "operation":
 		in.Source = given.Source{Kind: given.SourceSystem}
 		in.Body = given.Operation{Operation: "op", Event: "done"}

@@ -3,6 +3,7 @@ package inbox
 import (
 	"slices"
 
+	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/input"
 )
 
@@ -80,14 +81,22 @@ func board(drivers []Item, riders lane) []Item {
 }
 
 // Steers returns what the running run takes in at a boundary, in order: what steers and asks for nothing that only a new run can give, and
-// with it the passengers that wait for a boundary (R108).
-func (b Box) Steers() []Item { return board(values(b.ready), b.along) }
+// with it the passengers that wait for a boundary. What is only to be known goes in by itself (R108).
+func (b Box) Steers() []Item {
+	if b.ready.Len() == 0 {
+		return values(b.facts)
+	}
+	return board(values(b.ready), b.along)
+}
 
 // Appends returns what the batch adds to the transcript, in order.
 func (b Batch) Appends() []Append { return Appends(b.Items) }
 
 // Execution returns what the run does.
 func (b Batch) Execution() Execution { return b.lead().Means().Execution }
+
+// Lead names the input that drives the run, the first if there are several; empty: none does.
+func (b Batch) Lead() id.Input { return b.lead().ID }
 
 // lead is an input that drives; the zero Item: none does.
 func (b Batch) lead() Item {

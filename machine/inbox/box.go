@@ -39,6 +39,7 @@ type Box struct {
 	// What follows finds again what stands above.
 	ready  lane // of the steers: what a boundary may take in
 	along  lane // of the riders: what goes in with it
+	facts  lane // of those: what goes in by itself
 	names  pmap.Map[name, id.Seq]
 	scopes pmap.Map[Scope, lane] // queued ones that a newcomer may replace
 }
@@ -85,6 +86,9 @@ func (b Box) Put(i Item) Box {
 			b.ready = b.ready.Set(i.Seq, &i)
 		case &b.riders:
 			b.along = b.along.Set(i.Seq, &i)
+			if i.fact() {
+				b.facts = b.facts.Set(i.Seq, &i)
+			}
 		}
 	}
 	if s := i.Scope(); s != (Scope{}) && i.Phase == Queued {
@@ -105,7 +109,7 @@ func (b *Box) take(s id.Seq) {
 			continue
 		}
 		*m = m.Delete(s)
-		b.ready, b.along = b.ready.Delete(s), b.along.Delete(s)
+		b.ready, b.along, b.facts = b.ready.Delete(s), b.along.Delete(s), b.facts.Delete(s)
 		if same, ok := b.scopes.Get(i.Scope()); ok {
 			if same = same.Delete(s); same.Len() == 0 {
 				b.scopes = b.scopes.Delete(i.Scope())

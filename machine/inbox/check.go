@@ -11,7 +11,7 @@ import (
 func Check(b Box) error {
 	var f findings
 	seen := map[id.Seq]id.Input{}
-	scoped, found := 0, 0
+	scoped, found, facts := 0, 0, 0
 	for _, m := range b.lanes() {
 		for s, i := range m.All() {
 			other, twice := seen[s]
@@ -34,10 +34,15 @@ func Check(b Box) error {
 				}
 				f.want(boundary == (m == index.of && i.atBoundary()), "R108", "input %s may be taken in at a boundary, or may not, and stands otherwise", i.ID)
 			}
+			_, fact := b.facts.Get(s)
+			if fact {
+				facts++
+			}
+			f.want(fact == (m == &b.riders && i.fact()), "R108", "input %s goes in by itself: %t, and stands otherwise", i.ID, i.fact())
 			f.live(*i)
 		}
 	}
-	f.want(found == b.ready.Len()+b.along.Len(), "R108", "inputs that are gone may be taken in at a boundary")
+	f.want(found == b.ready.Len()+b.along.Len() && facts == b.facts.Len(), "R108", "inputs that are gone may be taken in at a boundary")
 	f.want(b.names.Len() == 2*len(seen), "R33", "%d names for %d inputs", b.names.Len(), len(seen))
 	for s, same := range b.scopes.All() {
 		scoped -= same.Len()

@@ -137,6 +137,10 @@ func (i Item) atBoundary() bool {
 	return i.Lane == Steer && i.Means().Boundary == RunCheckpoint && i.speaks() && !i.options().Particular() && !i.Unstamped()
 }
 
+// fact reports whether the input is nothing but something to be known: it starts no run, and the one that is bound takes it in at its next boundary,
+// whatever else waits. It is a continuation that was submitted without wake.
+func (i Item) fact() bool { return i.Kind() == input.KindContinuation && i.rides() && i.atBoundary() }
+
 // speaks reports whether the input adds anything to the transcript.
 func (i Item) speaks() bool { return !i.Said && (len(i.Content) > 0 || i.Says != nil) }
 

@@ -102,7 +102,7 @@ func (m *model) boundary() []*entry {
 	fits := func(e *entry) bool { return e.checkpoint() && !e.goesOn() && !e.said && !e.in.Options().Particular() }
 	steers := m.waiting(func(e *entry) bool { return !e.rides && fits(e) })
 	if len(steers) == 0 {
-		return nil
+		return m.waiting(func(e *entry) bool { return e.rides && fits(e) && e.in.Kind() == input.KindContinuation })
 	}
 	return m.waiting(func(e *entry) bool { return fits(e) })
 }
