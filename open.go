@@ -15,7 +15,6 @@ import (
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/feed"
-	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/internal/process"
 	"github.com/meerkat-go/meerkat/llm"
@@ -30,7 +29,6 @@ import (
 	"github.com/meerkat-go/meerkat/store/memory"
 	"github.com/meerkat-go/meerkat/store/sqlite"
 	"github.com/meerkat-go/meerkat/tool"
-	"github.com/meerkat-go/meerkat/tool/builtin"
 )
 
 // Config says what to open. The zero value keeps its sessions in memory, knows the built-in models and no others.
@@ -63,10 +61,10 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 		return nil, err
 	}
 	r := &Runtime{hub: &feed.Hub{}, store: st, models: newModels(c)}
-	boxes := &toolboxes{extra: c.Tools, made: map[[2]string]*tool.Registry{}}
+	boxes := newToolboxes(c.Tools)
 	ex := c.Executor
 	if ex == nil {
-		ex = &agent.Executor{Models: r.models, Tools: boxes.of}
+		ex = &agent.Executor{Models: r.models, Tools: boxes.of, Edition: boxes.clients.Revision}
 	}
 	host := runtime.Config{Store: st, Feed: r.hub, Owner: process.Self(), Gone: process.Gone, Executor: ex, Tend: c.Daemon}
 	if c.Executor == nil {
@@ -79,11 +77,12 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 			if err := r.CheckModel(ctx, p.Model); err != nil {
 				return err
 			}
-			if _, err := boxes.of("", p); err != nil {
+			if err := boxes.check(p); err != nil {
 				return err
 			}
 			return limits(p)
 		}
+		r.plane.Callbacks, r.plane.Named = &boxes.clients, r.models.Request
 	}
 	if c.Daemon {
 		r.carry = carryOn(r)
@@ -262,36 +261,4 @@ func (s *scripts) open(path string) (llm.Model, error) {
 		s.opened[path] = m
 	}
 	return m, err
-}
-
-// toolboxes makes the registry of each preset and workspace once, and keeps it: sessions that share a folder share the order in which
-// they change its files. So a process holds one for each folder it has worked in, about 72 kB each, and nothing open.
-type toolboxes struct {
-	extra []tool.Tool
-	mu    sync.Mutex
-	made  map[[2]string]*tool.Registry
-}
-
-func (t *toolboxes) of(_ id.Session, p run.Profile) (*tool.Registry, error) {
-	key := [2]string{p.Tools, p.Workspace}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if r, ok := t.made[key]; ok {
-		return r, nil
-	}
-	tools, err := builtin.New(builtin.Options{Preset: p.Tools, Workspace: p.Workspace})
-	if err != nil {
-		return nil, err
-	}
-	r, err := tool.NewRegistry(tool.Limits{}, append(tools, t.extra...)...)
-	if err != nil {
-		return nil, err
-	}
-	withheld, err := builtin.Withheld(p.Tools)
-	if err != nil {
-		return nil, err
-	}
-	r = r.Withhold(withheld...)
-	t.made[key] = r
-	return r, nil
 }

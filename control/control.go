@@ -9,7 +9,6 @@ import (
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
-	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -60,7 +59,6 @@ type CreateSession struct {
 	Provider string
 	// Builtins and Shell say which of our tools it has; nil: as the realm's settings say. Neither counts beside Profile.Tools.
 	Builtins, Shell *bool
-	Filter          scope.Filter // which of all tools it may see; the zero value: all
 	// Deferred makes a session that says nothing before its first Submit. Prompt is then put in front of what that says.
 	Deferred bool
 	Prompt   transcript.Blocks // only with Deferred
@@ -137,6 +135,8 @@ type ListSessions struct {
 	Workspace string // only those of this folder; empty: all
 	// Labels must all be on a session.
 	Labels map[string]string
-	// Archived also lists sessions that are a record, or destroyed.
+	// Archived also lists sessions that are a record, destroyed, or unregistered.
 	Archived bool
+	// DeferredFirst puts those that have said nothing before all others.
+	DeferredFirst bool
 }

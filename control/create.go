@@ -10,7 +10,7 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
-	"github.com/meerkat-go/meerkat/scope"
+	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -184,11 +184,6 @@ func (p *Plane) system(req *CreateSession) error {
 
 // furnish gives a new session what is not part of its registration.
 func (p *Plane) furnish(ctx context.Context, req CreateSession) error {
-	if !req.Filter.IsZero() {
-		if _, err := p.Host.StagePersistentFilter(ctx, req.ID, req.Filter, scope.Witnesses{}); err != nil {
-			return err
-		}
-	}
 	if strings.TrimSpace(req.Prompt.Plain()) == "" {
 		return nil
 	}
@@ -215,8 +210,15 @@ func content(blocks transcript.Blocks) error {
 	return nil
 }
 
-// room refuses another session where there are as many as may be.
+// room refuses another session where there are as many as may be. Two that come at once may both find the last place.
 func (p *Plane) room(ctx context.Context, limit int) error {
+	n, err := p.Store.Count(ctx, store.Query{Active: true})
+	if err != nil {
+		return fmt.Errorf("count the sessions: %w", err)
+	}
+	if n >= limit {
+		return &Error{Code: fault.Overloaded, Message: fmt.Sprintf("Max sessions reached (%d/%d): archive some, or raise limits.max_sessions", n, limit)}
+	}
 	return nil
 }
 

@@ -140,7 +140,7 @@ func (p *Plane) get(ctx context.Context, s id.Session) (Session, error) {
 	}
 	out := Session{ID: s, Phase: st.Phase, Created: st.Created, Updated: st.Updated, Title: st.Title, Model: st.Model,
 		Workspace: st.Profile.Workspace, Messages: st.Messages, Tokens: st.Usage.Input + st.Usage.Output, Cursor: st.Cursor,
-		Pending: st.Pending, Waiting: st.Waiting}
+		Pending: st.Pending, Waiting: st.Waiting, Labels: st.Profile.Labels, Deferred: st.Messages == 0 && st.Run == ""}
 	if st.Run != "" {
 		out.Unfinished = true
 		out.Run = &Run{ID: st.Run, Phase: st.Turn, Inputs: st.Inputs, Round: st.Round, Open: st.Open, Stopping: st.Stopping}
@@ -229,7 +229,8 @@ func (p *Plane) Sessions(ctx context.Context, q ListSessions) ([]Session, error)
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
-	rows, err := p.Store.Sessions(ctx, store.Query{Limit: q.Limit, Offset: q.Offset, Workspace: q.Workspace})
+	rows, err := p.Store.Sessions(ctx, store.Query{Limit: q.Limit, Offset: max(q.Offset, 0), Workspace: q.Workspace, Labels: q.Labels,
+		Active: !q.Archived, Fresh: q.DeferredFirst})
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +238,8 @@ func (p *Plane) Sessions(ctx context.Context, q ListSessions) ([]Session, error)
 	for n, r := range rows {
 		h := r.Head
 		out[n] = Session{ID: r.Session, Phase: h.Phase, Created: h.Created, Updated: h.Updated, Title: h.Title, Model: h.Model,
-			Workspace: h.Workspace, Messages: h.Messages, Tokens: h.Tokens, Unfinished: h.Unfinished}
+			Workspace: h.Workspace, Messages: h.Messages, Tokens: h.Tokens, Unfinished: h.Unfinished, Labels: h.Labels,
+			Deferred: h.Messages == 0 && !h.Unfinished}
 	}
 	return out, nil
 }

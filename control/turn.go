@@ -18,7 +18,7 @@ import (
 // Asks is what a submit wants of its run, or of the session from then on. The zero value wants nothing.
 type Asks struct {
 	Overlay      scope.Overlay // which tools this run may see
-	Instructions []string      // said to the model before this input
+	Instructions []string      // said to the model beside this input
 
 	// From this input on: another model. Provider without Model is refused. Params replaces the provider's parameters.
 	Model, Provider string

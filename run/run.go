@@ -11,6 +11,7 @@ import (
 
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/identity"
+	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/transcript"
 )
 
@@ -236,6 +237,7 @@ type Profile struct {
 	// Client are tools of this session alone whose calls a client carries out. They come before tools of the same name that all sessions have.
 	Client []ToolDef `json:"client_tools,omitempty"`
 
+	Filter scope.Filter      `json:"tool_filter,omitzero"`  // which tools of all these, and of those that come later, the session has; zero: all
 	Labels map[string]string `json:"labels,omitempty"`      // by which sessions are found; nobody here reads meaning into them
 	App    json.RawMessage   `json:"app_context,omitempty"` // kept for whoever made the session
 	// System is the system prompt of a session that was made to run later: it is written with the first run, and can be changed before.

@@ -51,6 +51,18 @@ func (f Filter) IsZero() bool { return f.mode == ModeAll }
 // Equal reports whether both are of one mode and mention the same names. What they let through may be the same without that.
 func (f Filter) Equal(o Filter) bool { return f.mode == o.mode && f.names.Equal(o.names) }
 
+// Lets reports whether a tool of this name gets through.
+func (f Filter) Lets(name string) bool {
+	switch f.mode {
+	case ModeAllow:
+		return f.names.Has(name)
+	case ModeDeny:
+		return !f.names.Has(name)
+	case ModeAll:
+	}
+	return true
+}
+
 // Granting returns f with those of its Allow names for which grants holds. An Allow that loses all its names lets nothing through.
 // A Deny stays as it is: who is behind a name may take a permission away, and never a prohibition (R63).
 func (f Filter) Granting(grants func(name string) bool) Filter {

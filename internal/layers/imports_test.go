@@ -56,7 +56,7 @@ var layers = []layer{
 	{pkg: "identity", band: words, may: []string{"id", "fault"}, why: whyWord},
 	{pkg: "scope", band: words, may: []string{"id", "fault"}, why: whyWord},
 	{pkg: "transcript", band: words, may: []string{"id", "fault"}, why: whyWord},
-	{pkg: "run", band: words, may: []string{"id", "fault", "transcript", "identity"}, why: whyWord},
+	{pkg: "run", band: words, may: []string{"id", "fault", "transcript", "identity", "scope"}, why: whyWord},
 	{pkg: "input", band: words, may: []string{"id", "fault", "transcript", "identity", "scope"}, why: whyWord},
 	{pkg: "event", band: words, may: []string{"id", "fault", "transcript", "run", "identity"}, why: whyWord},
 

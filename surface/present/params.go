@@ -82,7 +82,7 @@ func CreateSession(p wire.CreateParams) (control.CreateSession, control.Submit, 
 	}
 	out := control.CreateSession{Profile: profile, System: p.System, Extra: p.AdditionalInstruction, Provider: p.Provider, Builtins: p.EnableBuiltins, Shell: p.EnableShell}
 	if p.ToolFilter != nil {
-		out.Filter = *p.ToolFilter
+		out.Profile.Filter = *p.ToolFilter
 	}
 	if p.Session != "" {
 		if out.ID, err = id.ParseSession(string(p.Session)); err != nil {
