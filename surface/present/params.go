@@ -16,7 +16,6 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/run"
-	"github.com/meerkat-go/meerkat/scope"
 	"github.com/meerkat-go/meerkat/transcript"
 	"github.com/meerkat-go/meerkat/wire"
 )
@@ -435,18 +434,6 @@ func budget(b *wire.BudgetLimits) (run.Budget, error) {
 			return out, invalid("budget_limits.max_duration", "it is more than nothing")
 		}
 		out.Duration = time.Duration(*b.Duration)
-	}
-	return out, nil
-}
-
-// Overlay reads which tools one run may see, as the contract writes it.
-func Overlay(raw json.RawMessage) (scope.Overlay, error) {
-	var out scope.Overlay
-	if nothing(raw) {
-		return out, nil
-	}
-	if err := json.Unmarshal(raw, &out); err != nil {
-		return out, invalid("flow_tool_overlay", "%v", err)
 	}
 	return out, nil
 }
