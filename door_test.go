@@ -292,3 +292,108 @@ func TestHistory_and_events_are_read_in_pages(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestA_fork_has_what_was_said_up_to_a_message_and_goes_on_by_itself(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	s := create(t, p)
+	if _, err := p.ForkAt(t.Context(), s, 99, nil); fault.CodeOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+	for _, text := range []string{"one", "two"} {
+		if _, err := p.Turn(t.Context(), say(s, text), nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fork, err := p.ForkAt(t.Context(), s, 3, nil) // system, one, its echo
+	if err != nil || fork.Messages != 3 || fork.ID == s {
+		t.Fatalf("%+v %v", fork, err)
+	}
+	if r, err := p.Turn(t.Context(), say(fork.ID, "three"), nil, nil); err != nil || r.Text != "echo: three" {
+		t.Errorf("%+v %v", r, err)
+	}
+	other, err := p.ForkAt(t.Context(), s, 1, &control.Replacement{Kind: control.UserBlock, With: transcript.Text{Text: "eins"}})
+	if err != nil || other.Messages != 2 || !other.Pending {
+		t.Fatalf("%+v %v", other, err)
+	}
+	r, err := p.Turn(t.Context(), control.Submit{Session: other.ID, Continue: true}, nil, nil)
+	if err != nil || r.Text != "echo: eins" {
+		t.Errorf("%+v %v", r, err)
+	}
+	for _, bad := range []control.Replacement{{Kind: control.AssistantBlock, With: transcript.Text{}}, {Block: 1, With: transcript.Text{}}, {Kind: control.ResultBlock, Result: 3}} {
+		if _, err := p.ForkAt(t.Context(), s, 1, &bad); fault.CodeOf(err) != fault.Invalid {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if st, err := p.Session(t.Context(), string(s)); err != nil || st.Messages != 5 {
+		t.Errorf("the first is not as it was: %+v %v", st, err)
+	}
+}
+
+func TestA_session_that_is_to_run_later_can_be_changed_until_it_does(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	d, err := p.CreateSession(t.Context(), control.CreateSession{Profile: run.Profile{Model: "echo"}, System: "first", Deferred: true, Prompt: transcript.TextBlocks("kept")})
+	if err != nil || !d.Deferred || d.Messages != 0 || d.Waiting != 1 {
+		t.Fatalf("%+v %v", d, err)
+	}
+	create(t, p)
+	if rows, err := p.Sessions(t.Context(), control.ListSessions{DeferredFirst: true}); err != nil || len(rows) != 2 || rows[0].ID != d.ID || !rows[0].Deferred {
+		t.Errorf("%+v %v", rows, err)
+	}
+	if _, err := p.ForkAt(t.Context(), d.ID, 0, nil); fault.CodeOf(err) != fault.Busy {
+		t.Error(err)
+	}
+	second, most := "second", 77
+	req := say(d.ID, "said")
+	req.RequireIdle, req.Asks = true, control.Asks{System: &second, MaxOutput: &most}
+	if r, err := p.Turn(t.Context(), req, nil, nil); err != nil || r.Text != "echo: said" {
+		t.Fatalf("%+v %v", r, err)
+	}
+	rows, err := p.Transcript(t.Context(), d.ID, 0, 0)
+	var all []string
+	for _, r := range rows {
+		switch e := r.Entry.(type) {
+		case transcript.System:
+			all = append(all, e.Text)
+		case transcript.User:
+			all = append(all, e.Content.Plain())
+		}
+	}
+	if got := strings.Join(all, " "); err != nil || got != "second kept said" {
+		t.Error(got, err)
+	}
+	if _, err := p.Submit(t.Context(), req); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "Cannot override max_tokens, system_prompt") {
+		t.Error(err)
+	}
+}
+
+func TestContext_is_known_to_the_next_call_and_starts_nothing(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	s := create(t, p)
+	c := control.Context{Session: s, Text: "it rains", Source: "weather", Key: "k"}
+	for _, want := range []string{control.ContextStaged, control.ContextDuplicate} {
+		if got, err := p.InjectContext(t.Context(), c); got != want || err != nil {
+			t.Errorf("%s %v, want %s", got, err, want)
+		}
+	}
+	c.Text = "it snows"
+	if _, err := p.InjectContext(t.Context(), c); fault.CodeOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+	c.Text = " "
+	if _, err := p.InjectContext(t.Context(), c); fault.CodeOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+	if st, err := p.Session(t.Context(), string(s)); err != nil || st.Run != nil || st.Waiting != 1 {
+		t.Errorf("%+v %v", st, err)
+	}
+	if _, err := p.Turn(t.Context(), say(s, "go"), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := p.Transcript(t.Context(), s, 2, 3)
+	if err != nil || len(rows) != 1 || rows[0].Entry != transcript.Entry(transcript.Notice{Kind: "context", Text: "[weather] it rains"}) {
+		t.Errorf("%+v %v", rows, err)
+	}
+}

@@ -82,47 +82,6 @@ func (p *Plane) EventsSince(ctx context.Context, s id.Session, after uint64, lim
 	return page, err
 }
 
-// Replacement is what stands in a fork in place of one message, or of one block of it.
-type Replacement struct {
-	Entry  transcript.Entry // nil: only Block is replaced
-	Block  int
-	Result int // of a message of tool results: which
-	With   transcript.Block
-}
-
-// ForkAt makes a session that has the first n messages of another, which stays as it is: with the same profile, and nothing that is under way. replace
-// nil: no more; else one message follows, the one at index n as it is replaced. Codes: busy while a run is bound or nothing was said yet; invalid for an
-// index out of range.
-func (p *Plane) ForkAt(ctx context.Context, s id.Session, n int, replace *Replacement) (Session, error) {
-	if err := p.may(Writer); err != nil {
-		return Session{}, err
-	}
-	return Session{}, &Error{Code: fault.Unavailable, Message: "forks are not there yet"}
-}
-
-// Context statuses.
-const (
-	ContextApplied   = "applied"
-	ContextStaged    = "staged"
-	ContextDuplicate = "duplicate"
-)
-
-// Context is something the model is to know, which nobody said.
-type Context struct {
-	Session id.Session
-	Text    string
-	Source  string
-	Key     string // the same key, text and source again is a duplicate; the same key with others is refused. Empty: none
-}
-
-// InjectContext adds to what the model knows, from its next call on, and starts nothing.
-func (p *Plane) InjectContext(ctx context.Context, c Context) (status string, err error) {
-	if err := p.may(Writer); err != nil {
-		return "", err
-	}
-	return "", &Error{Code: fault.Unavailable, Message: "context is not there yet"}
-}
-
 // ExternalEvent is something that happened outside.
 type ExternalEvent struct {
 	Session id.Session

@@ -134,7 +134,7 @@ func (p *Plane) amend(ctx context.Context, s id.Session, st runtime.Status, a As
 			return err
 		}
 	}
-	return &Error{Code: fault.Unavailable, Message: "not there yet"}
+	return p.Host.AmendSession(ctx, s, f)
 }
 
 // Input says how an input stands, live or ended. Code not_found: there is none.
