@@ -38,7 +38,7 @@ type client struct {
 	mu       sync.Mutex
 	plane    *control.Plane // nil: it has not come in yet
 	token    string
-	met      map[*control.Plane]bool // planes that are to be told when it leaves
+	met      map[*control.Plane]bool  // planes that are to be told when it leaves
 	open     map[jsonrpc2.ID]*request // not answered yet
 	owed     int                      // requests whose answer is not off our hands yet
 	bytes    int                      // of them

@@ -28,9 +28,13 @@ func replacement(raw json.RawMessage) (*control.Replacement, error) {
 	switch p.Type {
 	case "message":
 		out.Entry, err = entryOf(p.Message)
-	case "user_content_block", "tool_result_content_block":
+	case "user_content_block":
+		out.With, err = contentBlock(p.Block)
+	case "tool_result_content_block":
+		out.Kind = control.ResultBlock
 		out.With, err = contentBlock(p.Block)
 	case "assistant_block":
+		out.Kind = control.AssistantBlock
 		out.With, err = assistantBlock(p.Block)
 	default:
 		err = invalid("replacement: there is no type %q: use message, user_content_block, assistant_block or tool_result_content_block", shorten(p.Type))

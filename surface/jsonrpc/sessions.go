@@ -1,7 +1,6 @@
 package jsonrpc
 
 import (
-
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/surface/present"
 	"github.com/meerkat-go/meerkat/wire"

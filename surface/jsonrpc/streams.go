@@ -199,4 +199,3 @@ func (c *closedStreams) take(name string) bool {
 	delete(c.names, name)
 	return known
 }
-

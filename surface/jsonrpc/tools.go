@@ -9,8 +9,8 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/internal/jsonrpc2"
 	"github.com/meerkat-go/meerkat/run"
-	"github.com/meerkat-go/meerkat/transcript"
 	"github.com/meerkat-go/meerkat/surface/present"
+	"github.com/meerkat-go/meerkat/transcript"
 	"github.com/meerkat-go/meerkat/wire"
 )
 

@@ -46,8 +46,8 @@ func TestEverything_said_of_a_new_session_is_passed_on(t *testing.T) {
 		t.Fatal(err)
 	}
 	yes, no := true, false
-	want := control.CreateSession{System: "be kind", Extra: []string{"one", "two"}, Provider: "anthropic", Builtins: &yes, Shell: &no, Filter: scope.Deny("a", "b"),
-		Profile: run.Profile{Model: "claude-x", MaxOutput: 100, Schema: json.RawMessage(`{"type":"object"}`), SchemaRetries: -1, Params: json.RawMessage(`{"a":1}`),
+	want := control.CreateSession{System: "be kind", Extra: []string{"one", "two"}, Provider: "anthropic", Builtins: &yes, Shell: &no,
+		Profile: run.Profile{Filter: scope.Deny("a", "b"), Model: "claude-x", MaxOutput: 100, Schema: json.RawMessage(`{"type":"object"}`), SchemaRetries: -1, Params: json.RawMessage(`{"a":1}`),
 			Budget: run.Budget{Tokens: 5, Calls: 2, Duration: 1500 * time.Millisecond}, Env: map[string]string{"A": "b"}, Labels: map[string]string{"team": "red"},
 			App: json.RawMessage(`{"x":1}`), Client: []run.ToolDef{{Name: "t", Description: "d", Schema: json.RawMessage(`{"type":"object"}`)}}}}
 	if diff := cmp.Diff(want, made); diff != "" {
