@@ -48,10 +48,12 @@ func (c *client) emitting(s id.Session) (e *emitter, done func()) {
 	}
 }
 
-// sessionEvent is what session/event says.
-type sessionEvent struct {
-	Session id.Session      `json:"session_id"`
-	Event   json.RawMessage `json:"event"`
+// sessionEvent is what session/event says. It is put together here, since every token of every reply goes through it.
+func sessionEvent(s id.Session, e json.RawMessage) json.RawMessage {
+	out := make(json.RawMessage, 0, len(e)+len(s)+32)
+	out = append(append(out, `{"session_id":"`...), s...)
+	out = append(append(out, `","event":`...), e...)
+	return append(out, '}')
 }
 
 // tell sends what there is to be sent of an event. What does not fit is dropped: the run does not wait for a reader.
@@ -68,7 +70,7 @@ func (e *emitter) tell(ev event.Event) {
 		}
 		e.seq++
 		env.Seq = e.seq // of what this protocol tells, without gaps; what is dropped counts
-		e.client.conn.Notify("session/event", sessionEvent{e.session, env.Superset()})
+		e.client.conn.Notify("session/event", sessionEvent(e.session, env.Superset()))
 	}
 	switch p := ev.Payload.(type) {
 	case event.RunStarted:
