@@ -37,7 +37,11 @@ func (c *client) emitting(s id.Session) (e *emitter, done func()) {
 		e = &emitter{client: c, session: s, stream: wire.NewStream(s), started: map[id.Call]bool{}}
 		c.emitters[s] = e
 	}
-	e.users++
+	if e.users++; e.users == 1 {
+		e.mu.Lock()
+		clear(e.started) // calls of an earlier run, whose names may come again
+		e.mu.Unlock()
+	}
 	return e, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()

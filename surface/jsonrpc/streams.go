@@ -170,9 +170,6 @@ func closeStream(r *request) (any, error) {
 	}
 	s.stop(nil)
 	<-s.ended
-	c.mu.Lock()
-	c.closed.take(name) // this was the close
-	c.mu.Unlock()
 	return wire.StreamClosed{Stream: name, Closed: true}, nil
 }
 

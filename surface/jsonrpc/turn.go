@@ -41,8 +41,8 @@ func createSession(r *request) (any, error) {
 	switch {
 	case err == nil:
 		return result, nil
-	case r.wasCancelled() && fault.CodeOf(err) == fault.Cancelled:
-		return nil, r.unmake(made.ID, errCancelled)
+	case errors.Is(err, errCancelled):
+		return nil, r.unmake(made.ID, err)
 	}
 	if e := refusal(err); e.Data == nil {
 		return nil, &detailed{err, present.Created(r.plane.Realm, made)}
@@ -128,11 +128,23 @@ func interruptTurn(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.plane.Interrupting(r.ctx, s); err != nil {
+	ended, err := r.plane.Interrupting(r.ctx, s)
+	if err != nil {
 		return nil, about(s, err)
+	}
+	if !ended { // there was nothing to end, which is no error unless the session is over
+		now, err := r.plane.Session(r.ctx, string(s))
+		if err != nil {
+			return nil, about(s, err)
+		}
+		if now.Phase == "archived" || now.Phase == "destroyed" {
+			return nil, &missing{s, errOver}
+		}
 	}
 	return wire.Interrupted{Interrupted: true}, nil
 }
+
+var errOver = errors.New("the session is over")
 
 // cancelTurn ends the session's run at its next boundary.
 func cancelTurn(r *request) (any, error) {
