@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,5 +87,18 @@ func TestParams_are_an_object_with_what_must_be_there(t *testing.T) {
 	}
 	if err := wire.DecodeStrict(json.RawMessage(`{"session_id":"s","message_index":0,"replacement":{}}`), &wire.ForkReplaceParams{}); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestParams_of_very_many_values_are_refused_and_long_ones_of_few_are_not(t *testing.T) {
+	t.Parallel()
+	many := `{"prompt":[` + strings.Repeat("{},", wire.MaxValues) + `{}]}`
+	if err := wire.Decode(json.RawMessage(many), &wire.CreateParams{}); err == nil || fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("%v", err)
+	}
+	long := `{"prompt":"` + strings.Repeat(`a,\",\\`, wire.MaxValues) + `","model":"m"}`
+	var p wire.CreateParams
+	if err := wire.Decode(json.RawMessage(long), &p); err != nil || p.Model != "m" {
+		t.Errorf("%v", err)
 	}
 }

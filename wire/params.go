@@ -184,6 +184,10 @@ type EventParams struct {
 	Limit  *int         `json:"limit,omitempty"`
 }
 
+// MaxValues is how many values params may hold, however deep: what they take up in memory is bounded by it, and not by their length times what the
+// smallest value costs.
+const MaxValues = 200_000
+
 // Decode reads params, which are an object with what must be there. Unknown fields are passed over. Errors are *Error of code invalid.
 func Decode(raw json.RawMessage, into any) error { return decode(raw, into, false) }
 
@@ -196,6 +200,9 @@ func decode(raw json.RawMessage, into any, strict bool) error {
 	}
 	if bytes.TrimSpace(raw)[0] != '{' {
 		return &Error{Code: fault.Invalid, Message: "Invalid params: they are an object"}
+	}
+	if values(raw) > MaxValues {
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("Invalid params: they hold more than %d values", MaxValues)}
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if strict {
@@ -213,6 +220,39 @@ func decode(raw json.RawMessage, into any, strict bool) error {
 		}
 	}
 	return nil
+}
+
+// values counts what stands between commas outside strings. Of something that is no JSON it counts anything.
+func values(raw []byte) int {
+	n := 1
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case ',':
+			n++
+		case '"':
+			i = stringEnd(raw, i+1)
+		}
+	}
+	return n
+}
+
+// stringEnd finds the quote that ends a string, from its first byte on.
+func stringEnd(raw []byte, from int) int {
+	for i := from; ; {
+		n := bytes.IndexByte(raw[i:], '"')
+		if n < 0 {
+			return len(raw)
+		}
+		i += n
+		escapes := 0
+		for i-escapes > from && raw[i-escapes-1] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return i
+		}
+		i++
+	}
 }
 
 func invalidParams(err error) error {

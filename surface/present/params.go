@@ -110,7 +110,7 @@ func profileOf(p wire.CreateParams) (run.Profile, error) {
 	if err := appContext(p.AppContext); err != nil {
 		return out, err
 	}
-	if err := tools(p.ExternalTools); err != nil {
+	if err := firstError(tools(p.ExternalTools), environment(p.ShellEnv)); err != nil {
 		return out, err
 	}
 	var err error
@@ -299,22 +299,28 @@ func wanted(field, what string, raw json.RawMessage) error {
 	return unavailable(field, what)
 }
 
-// empty reports whether a value is a list or an object in which there is nothing, however deep.
+// empty reports whether a value is a list with nothing in it, or an object whose fields are all nothing or such lists and objects. It looks no deeper.
 func empty(raw json.RawMessage) bool {
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil {
-		return len(list) == 0
+	if hollow(raw) {
+		return true
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(raw, &fields) != nil {
 		return false
 	}
 	for _, v := range fields {
-		if !nothing(v) && !empty(v) {
+		if !nothing(v) && !hollow(v) {
 			return false
 		}
 	}
 	return true
+}
+
+// hollow reports whether there is nothing between the brackets.
+func hollow(raw json.RawMessage) bool {
+	raw = bytes.TrimSpace(raw)
+	n := len(raw)
+	return n >= 2 && (raw[0] == '[' || raw[0] == '{') && len(bytes.TrimSpace(raw[1:n-1])) == 0
 }
 
 func nothing(raw json.RawMessage) bool {
@@ -352,6 +358,16 @@ func labels(m map[string]string) error {
 	for key := range m {
 		if reservedKey(key) {
 			return invalid("labels", "the key %q is reserved", key)
+		}
+	}
+	return nil
+}
+
+// environment refuses names and values that no process could be given.
+func environment(env map[string]string) error {
+	for name, value := range env {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
+			return invalid("shell_env", "%q cannot be the name of a variable, or its value holds a zero byte", name)
 		}
 	}
 	return nil
