@@ -51,6 +51,9 @@ func (p *Plane) As(c Caller) *Plane {
 	return &q
 }
 
+// Caller says whose this plane is.
+func (p *Plane) Caller() Caller { return p.caller }
+
 // may refuses what the caller's level does not allow.
 func (p *Plane) may(need Level) error {
 	if p.caller.Level == Owner || p.caller.Level >= need {

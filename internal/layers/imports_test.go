@@ -106,6 +106,7 @@ var layers = []layer{
 		vendors: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys"}, why: whySurface},
 	{pkg: "surface/cli/*", band: serve, may: join(vocabulary, []string{"control"}), vendors: []string{"golang.org/x/term"}, why: whySurface},
 	{pkg: "surface/present", band: serve, may: join(vocabulary, []string{"control", "wire"}), why: "it puts what control answers into the shapes of wire, for every surface"},
+	{pkg: "surface/rest", band: serve, may: join(vocabulary, []string{"control", "wire", "surface/present", "internal/sse"}), vendors: []string{"golang.org/x/time"}, why: whySurface},
 	{pkg: "surface/*", band: serve, may: join(vocabulary, []string{"control", "wire", "surface/present", "internal/sse", "internal/jsonrpc2", "internal/metrics"}), why: whySurface},
 	{pkg: "access", band: serve, may: join(vocabulary, []string{"control", "internal/files"}), why: "keys are data; what a key is good for is said in control's words"},
 	{pkg: "serve", band: serve, may: join(vocabulary, []string{"control", "surface/*", "internal/files", "internal/metrics"}),
