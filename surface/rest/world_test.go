@@ -244,7 +244,9 @@ func (w *world) do(r request) reply {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return reply{resp.StatusCode, resp.Header, body}
+	got := reply{resp.StatusCode, resp.Header, body}
+	keeps(w.t, r, got)
+	return got
 }
 
 func (w *world) open(ctx context.Context, r request) *http.Response {
