@@ -26,6 +26,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/meerkat-go/meerkat/client"
 	"github.com/meerkat-go/meerkat/config"
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/event"
@@ -73,7 +74,7 @@ type Model struct {
 	Note       string `json:"note,omitempty"`
 }
 
-// App is the product behind the commands. All fields must be set but CheckStore and Demo.
+// App is the product behind the commands. All fields must be set but CheckStore, Demo and Dial.
 type App struct {
 	Open func(ctx context.Context, c config.Config) (Runtime, error)
 	// CheckStore reads all that is kept in a state folder and says what is damaged.
@@ -83,6 +84,8 @@ type App struct {
 	ListModels  func(ctx context.Context, p config.Provider) ([]string, error)
 	// Demo shows the product on out. Args are for the processes it starts of itself; empty: it is the first.
 	Demo func(ctx context.Context, out io.Writer, args []string) error
+	// Dial makes the client of a server; nil: client.New.
+	Dial func(client.Config) (*client.Client, error)
 	// Keys are the API keys of a state root.
 	Keys    func(stateRoot string) Keys
 	Version string

@@ -80,7 +80,11 @@ func (c *command) dial(ctx context.Context) (Runtime, error) {
 		return Runtime{}, err
 	}
 	lost := make(chan error, 8)
-	cl, err := client.New(client.Config{URL: c.flags.server, Key: key, Plain: c.flags.plain, Lost: func(err error) {
+	dial := c.app.Dial
+	if dial == nil {
+		dial = client.New
+	}
+	cl, err := dial(client.Config{URL: c.flags.server, Key: key, Plain: c.flags.plain, Lost: func(err error) {
 		select {
 		case lost <- err:
 		default: // whoever reads them has enough to tell
