@@ -304,6 +304,9 @@ func TestA_server_that_is_lost_for_good_ends_the_command_and_not_the_run(t *test
 	p, s := atServer(t)
 	p.start("run", "--server", s.URL, "hello")
 	s.happen(event.TurnStarted{}, event.InputAccepted{})
+	if err := s.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	s.CloseClientConnections()
 	if code := <-p.done; code != ExitFailed {
 		t.Errorf("exit code %d", code)
