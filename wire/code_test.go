@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -100,5 +103,31 @@ func TestParams_of_very_many_values_are_refused_and_long_ones_of_few_are_not(t *
 	var p wire.CreateParams
 	if err := wire.Decode(json.RawMessage(long), &p); err != nil || p.Model != "m" {
 		t.Errorf("%v", err)
+	}
+}
+
+// rowOfErrors finds the code and the two numbers in a row of docs/errors.md.
+var rowOfErrors = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|.*\\| (-[0-9]+) \\| ([0-9]+) \\|$")
+
+func TestThe_tables_of_errors_say_what_is_told(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string][]string{}
+	for _, m := range rowOfErrors.FindAllStringSubmatch(string(text), -1) {
+		rows[m[1]] = m[2:]
+	}
+	for c := range codesUntilUnknown() {
+		rpc, status, _ := wire.Code(c)
+		row := rows[c.String()]
+		if len(row) != 2 || row[0] != strconv.Itoa(rpc) || row[1] != strconv.Itoa(status) {
+			t.Errorf("docs/errors.md says of %s: %v; it is told as %d and %d", c, row, rpc, status)
+		}
+		delete(rows, c.String())
+	}
+	if len(rows) > 0 {
+		t.Errorf("docs/errors.md has rows of codes that are not there: %v", rows)
 	}
 }
