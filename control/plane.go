@@ -244,20 +244,28 @@ func (p *Plane) Sessions(ctx context.Context, q ListSessions) ([]Session, error)
 	return out, nil
 }
 
-// Transcript reads committed rows with from <= message < before, in order; before 0: to the end.
+// Transcript reads committed rows with from <= message < before, in order; before 0: to the end. That there are none is not told of a session that is
+// not there: code not_found.
 func (p *Plane) Transcript(ctx context.Context, s id.Session, from, before int) ([]transcript.Row, error) {
 	if err := p.may(Reader); err != nil {
 		return nil, err
 	}
-	return p.Host.Transcript(ctx, s, max(from, 1), before)
+	rows, err := p.Host.Transcript(ctx, s, max(from, 1), before)
+	if err == nil && len(rows) == 0 {
+		_, err = p.Host.ReadStatus(ctx, s)
+	}
+	return rows, err
 }
 
-// Effects reads the effect ledger of a session, open and closed entries, in order.
+// Effects reads the effect ledger of a session, open and closed entries, in order. Code not_found: as of Transcript.
 func (p *Plane) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
 	if err := p.may(Reader); err != nil {
 		return nil, err
 	}
 	entries, err := p.Host.Effects(ctx, s)
+	if err == nil && len(entries) == 0 {
+		_, err = p.Host.ReadStatus(ctx, s)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -245,7 +245,9 @@ func (w *world) do(r request) reply {
 		w.t.Fatal(err)
 	}
 	got := reply{resp.StatusCode, resp.Header, body}
-	keeps(w.t, r, got)
+	if r.method != http.MethodHead { // which the document does not name
+		keeps(w.t, r, got)
+	}
 	return got
 }
 
