@@ -1,6 +1,7 @@
 package jsonrpc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -79,7 +80,7 @@ func (c *client) current() *control.Plane {
 
 // watchKey looks from time to time whether the key is still good, and ends the connection if it is not.
 func (c *client) watchKey(ctx context.Context, leave context.CancelCauseFunc) {
-	tick := time.NewTicker(Recheck)
+	tick := time.NewTicker(cmp.Or(c.server.recheck, Recheck))
 	defer tick.Stop()
 	for {
 		select {

@@ -32,8 +32,10 @@ type Server struct {
 	Door           *control.Door // says whose realm a connection has
 	MaxConnections int           // over TCP, for each listener; 0: MaxConnections
 	Log            *slog.Logger  // nil: nothing is logged
-	// Started is told of a request before it is carried out, and may hold it up; nil: nobody. For tests.
+
+	// For tests. started is told of a request before it is carried out, and may hold it up; recheck is instead of Recheck.
 	started func(ctx context.Context, method string)
+	recheck time.Duration
 }
 
 func (s *Server) log() *slog.Logger {

@@ -41,7 +41,7 @@ const patience = 20 * time.Second
 
 // world is a realm with a scripted model, and a server before it.
 type world struct {
-	*testing.T
+	testing.TB
 	*Server
 	model    *llmtest.Model
 	store    store.Store
@@ -67,9 +67,9 @@ var rules = []script.Rule{
 	{Reply: script.Reply{Text: "ok", Chunks: 1}},
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{T: t, model: llmtest.New(rules...), store: memory.New(), settings: &settings{doc: json.RawMessage(`{"max_tokens":1024}`), generation: 1}}
+	w := &world{TB: t, model: llmtest.New(rules...), store: memory.New(), settings: &settings{doc: json.RawMessage(`{"max_tokens":1024}`), generation: 1}}
 	w.Server = &Server{Door: &control.Door{Realm: "test", Open: func(context.Context, string) (*control.Plane, error) { return w.plane, nil }}}
 	w.open()
 	t.Cleanup(func() { w.down() })
@@ -189,7 +189,7 @@ func (s *settings) Patch(ctx context.Context, patch json.RawMessage, expected *u
 
 // peer is the other end of a connection.
 type peer struct {
-	t     *testing.T
+	t     testing.TB
 	conn  net.Conn
 	lines chan string // closed at the end of what the server sends
 	over  chan error  // what Serve returned
@@ -200,6 +200,13 @@ type peer struct {
 func (w *world) connect() *peer {
 	w.Helper()
 	p := w.silent()
+	p.listen()
+	w.Cleanup(func() { p.leave() })
+	return p
+}
+
+// listen reads lines as they come.
+func (p *peer) listen() {
 	p.lines = make(chan string)
 	go func() {
 		defer close(p.lines)
@@ -212,12 +219,26 @@ func (w *world) connect() *peer {
 			p.lines <- strings.TrimSuffix(line, "\n")
 		}
 	}()
-	w.Cleanup(func() {
-		_ = p.conn.Close()
-		for range p.lines { // lets go of whoever reads
-		}
-	})
-	return p
+}
+
+// leave goes away, and lets go of whoever reads.
+func (p *peer) leave() {
+	_ = p.conn.Close()
+	for range p.lines {
+	}
+}
+
+// ended returns what the server's end of the connection came to.
+func (p *peer) ended() error {
+	p.t.Helper()
+	select {
+	case err := <-p.over:
+		p.over <- err
+		return err
+	case <-time.After(patience):
+		p.t.Fatal("the connection does not end")
+	}
+	return nil
 }
 
 // silent begins a connection whose other end reads nothing.
@@ -225,7 +246,7 @@ func (w *world) silent() *peer {
 	w.Helper()
 	near, far := net.Pipe()
 	ctx, stop := context.WithCancel(context.Background())
-	p := &peer{t: w.T, conn: far, over: make(chan error, 1), stop: stop}
+	p := &peer{t: w.TB, conn: far, over: make(chan error, 1), stop: stop}
 	go func() {
 		err := w.serve(ctx, near, near, "stdio")
 		p.over <- errors.Join(err, near.Close())
@@ -299,7 +320,7 @@ type answer struct {
 	} `json:"error"`
 }
 
-func read(t *testing.T, line string) answer {
+func read(t testing.TB, line string) answer {
 	t.Helper()
 	var a answer
 	if err := json.Unmarshal([]byte(line), &a); err != nil {
@@ -309,7 +330,7 @@ func read(t *testing.T, line string) answer {
 }
 
 // ok returns the result, which must be one, as an object.
-func (a answer) ok(t *testing.T) map[string]any {
+func (a answer) ok(t testing.TB) map[string]any {
 	t.Helper()
 	if a.Err != nil {
 		t.Fatalf("refused: %d %s", a.Err.Code, a.Err.Message)
@@ -323,7 +344,7 @@ func (a answer) ok(t *testing.T) map[string]any {
 }
 
 // refused checks the error that an answer must be.
-func (a answer) refused(t *testing.T, code int, message string) {
+func (a answer) refused(t testing.TB, code int, message string) {
 	t.Helper()
 	if a.Err == nil {
 		t.Fatalf("it was not refused: %s", a.Result)
