@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (p *Plane) ForkAt(ctx context.Context, s id.Session, n int, replace *Replac
 		if err != nil {
 			return Session{}, fmt.Errorf("read the realm's settings: %w", err)
 		}
-		limit = max(d.MaxSessions, 1)
+		limit = cmp.Or(d.MaxSessions, MaxSessions)
 	}
 	if err := p.room(ctx, limit); err != nil {
 		return Session{}, err

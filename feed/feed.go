@@ -13,8 +13,8 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 )
 
-// Buffer is how many events wait for one listener.
-const Buffer = 256
+// Buffer is how many events wait for one listener. Deltas that do not fit are gone, so it holds a whole reply of a model that takes no time.
+const Buffer = 4096
 
 // ErrClosed says that nothing more will come: the hub or the subscription was closed.
 var ErrClosed = fault.New(fault.NotReady, "feed closed")

@@ -71,6 +71,9 @@ func (c *Conn) Run(ctx context.Context, h Handler, drain func(), grace time.Dura
 		c.read(ctx, lines)
 	}()
 	err := c.handle(ctx, h, lines)
+	if errors.Is(err, context.Canceled) { // somebody wants it to end, and that is all there is to say
+		err = nil
+	}
 	stop(err)
 	c.end()
 	drain()

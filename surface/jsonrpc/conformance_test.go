@@ -21,7 +21,7 @@ func TestC1_only_protocol_is_written_and_the_first_line_answers_the_first_reques
 	if line := p.next(); !strings.HasPrefix(line, `{"jsonrpc":"2.0","id":1,"result":`) {
 		t.Error(line)
 	}
-	p.send(request1(2, "session/create", `{"prompt":"a\u2028b\nc"}`), `nonsense`, request1(3, "session/list", `{}`))
+	p.send(request1(2, "session/create", `{"prompt":"a\u2028b\nc many"}`), `nonsense`, request1(3, "session/list", `{}`))
 	lines, last := p.until(`"id":2,`)
 	for _, l := range append(lines, last) {
 		if !json.Valid([]byte(l)) || strings.ContainsAny(l, "\r\u2028\u2029") {
@@ -122,7 +122,7 @@ func TestC4_the_deltas_of_a_run_come_before_its_answer_and_are_its_text(t *testi
 	t.Parallel()
 	p := newWorld(t).connect()
 	for n := range 20 {
-		p.send(request1(n, "session/create", `{"prompt":"Write me four words"}`))
+		p.send(request1(n, "session/create", `{"prompt":"Write me many words"}`))
 		lines, last := p.until(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,`, n))
 		text, seq := "", uint64(0)
 		for _, l := range lines {

@@ -62,9 +62,6 @@ func (s *Server) serve(ctx context.Context, in io.Reader, out io.Writer, transpo
 	err := c.conn.Run(ctx, c, func() { c.drain(stop) }, Grace)
 	leave(nil)
 	watch.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
 	return err
 }
 

@@ -59,7 +59,7 @@ var rules = []script.Rule{
 	{When: script.When{UserContains: "both", ResultsSinceUser: script.N(0)}, Reply: script.Reply{ToolCalls: []script.Call{
 		{ID: "toolu_1", Name: "lookup", Args: json.RawMessage(`{"k":"a"}`)}, {ID: "toolu_2", Name: "lookup", Args: json.RawMessage(`{"k":"b"}`)}}}},
 	{When: script.When{UserContains: "both"}, Reply: script.Reply{Text: "Both are there.", Chunks: 1}},
-	{When: script.When{UserContains: "essay"}, Reply: script.Reply{Text: "Once upon a time", Chunks: 2, Fault: script.Stall}},
+	{When: script.When{UserContains: "essay"}, Reply: script.Reply{Text: "Once upon a time", Chunks: 1, Fault: script.Stall}},
 	{When: script.When{UserContains: "refused"}, Reply: script.Reply{Status: 401, Error: &script.Error{Type: "authentication_error", Message: "the key is wrong"}}},
 	{When: script.When{UserContains: "JSON"}, Reply: script.Reply{Text: `{"n":7}`, Chunks: 1}},
 	{When: script.When{UserContains: "seven"}, Reply: script.Reply{Text: "The number is 7.", Chunks: 1}},
