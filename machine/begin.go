@@ -45,7 +45,9 @@ func (b *step) amend(ev Amend) error {
 		was = *b.s.Profile
 	}
 	p := ev.Profile
-	b.s.Profile, b.c.Profile, b.dirty = &p, true, true
+	if b.s.Profile == nil || !p.Equal(was) {
+		b.s.Profile, b.c.Profile, b.dirty = &p, true, true
+	}
 	if ev.Attachment != 0 && ev.Attachment == b.s.Transient.Attachment.ID {
 		b.s.Transient.Attachment.Catalogue = ev.Catalogue
 	}

@@ -56,6 +56,9 @@ func (w *world) event(choose chooser) machine.Event {
 		if choose(2, "profile") == 1 {
 			ev.Profile = someProfile(choose)
 		}
+		if choose(3, "seed") == 0 {
+			ev.Seed = seed([]string{"s u a", "u a:x,y r:y", "u", "n", "u r:x", "a:x u"}[choose(6, "which seed")])
+		}
 		return ev
 	case 1:
 		return machine.Bind{Placement: machine.Placement{Runtime: []string{"", "east", "west"}[choose(3, "runtime")]}}
@@ -126,7 +129,7 @@ func (w *world) life(choose chooser) machine.Event {
 		machine.Bind{Placement: place, Epoch: &epoch}, machine.Unbind{Placement: place}, machine.Drain{}, machine.Drain{Over: true},
 		machine.Unregister{}, machine.Retire{}, machine.AbandonRetired{}, machine.Reset{}, machine.Recycle{}, machine.Recover{},
 		machine.Serve{}, machine.Tick{}, machine.Published{Kind: "note", Body: `{"n":1}`}, machine.Register{}, machine.Attach{Attachment: machine.Attachment{ID: 4}},
-		machine.Handled{Epoch: epoch, Attachment: uint64(choose(3, "executor")), Event: machine.Retire{}}}
+		machine.Handled{Epoch: epoch, Attachment: uint64(choose(3, "executor")), Event: machine.Retire{}}, machine.Amend{Profile: *someProfile(choose)}}
 	if choose(6, "for good") == 0 {
 		all = append(all, machine.Destroy{}, machine.Archive{})
 	}

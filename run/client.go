@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 
@@ -27,3 +28,8 @@ type ToolRefused struct{ Message string }
 
 // Error returns the message.
 func (e *ToolRefused) Error() string { return e.Message }
+
+// Equal reports whether d and e declare the same. A schema is compared as it is written.
+func (d ToolDef) Equal(e ToolDef) bool {
+	return d.Name == e.Name && d.Description == e.Description && bytes.Equal(d.Schema, e.Schema)
+}

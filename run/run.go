@@ -6,7 +6,10 @@
 package run
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/meerkat-go/meerkat/id"
@@ -249,4 +252,12 @@ type RetryPolicy struct {
 	Max     int           `json:"max,omitempty"` // retries after the first attempt; negative: none
 	Initial time.Duration `json:"initial,omitempty"`
 	Cap     time.Duration `json:"cap,omitempty"`
+}
+
+// Equal reports whether p and q say the same. JSON is compared as it is written.
+func (p Profile) Equal(q Profile) bool {
+	return p.Model == q.Model && p.Workspace == q.Workspace && p.Tools == q.Tools && p.MaxOutput == q.MaxOutput && p.MaxRounds == q.MaxRounds &&
+		p.Retry == q.Retry && p.Budget == q.Budget && bytes.Equal(p.Schema, q.Schema) && p.SchemaRetries == q.SchemaRetries &&
+		bytes.Equal(p.Params, q.Params) && maps.Equal(p.Env, q.Env) && slices.EqualFunc(p.Client, q.Client, ToolDef.Equal) &&
+		maps.Equal(p.Labels, q.Labels) && bytes.Equal(p.App, q.App) && p.System == q.System
 }

@@ -185,8 +185,14 @@ func TestR137_a_session_can_begin_with_what_another_said_up_to_any_message(t *te
 				t.Errorf("with %d messages the model reads up to %d", n, d.Upto)
 			}
 			w.ok(d.replies("so"))
+			synctest.Wait()
+			said := p.told(s)
+			p.close()
+			p = w.host(nil)
+			if st, err := p.WakeSession(w.ctx, s); err != nil || st.Title != "and?" && st.Title != title || p.told(s) != said {
+				t.Errorf("with %d messages, after a restart: %+v, %v, %s", n, st.Control, err, p.told(s))
+			}
 		}
-		synctest.Wait()
 		if p.told(sid) != source {
 			t.Errorf("the source has become %s", p.told(sid))
 		}

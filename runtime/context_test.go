@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/run"
@@ -58,6 +59,34 @@ func TestR108_context_starts_nothing_and_is_known_from_the_next_model_call_on(t 
 		if got := p.told(sid); !strings.HasSuffix(got, "| reply:cold | user:later | notice:it hails | user:and now? | reply:colder") {
 			t.Error(got)
 		}
+		p.close()
+	})
+}
+
+// loops is an executor with a loop of its own.
+type loops struct{ hands }
+
+func (loops) Profile() executor.Profile {
+	return executor.Profile{Grain: run.Whole, Class: run.ReadOnly}
+}
+
+func TestR108_an_executor_with_a_loop_of_its_own_is_told_context_at_its_boundary(t *testing.T) {
+	bubble(t, func(w *world) {
+		p := w.registered(func(c *runtime.Config) { c.Executor = loops{c.Executor.(hands)} })
+		p.submit("a", "hello")
+		d := p.task(run.ApplyRun)
+		at, err := d.turn.Boundary(d.ctx, d.ID)
+		if w.ok(err); len(at.Steers) > 0 {
+			t.Errorf("%+v", at)
+		}
+		v := p.knows("k", "it rains")
+		at, err = d.turn.Boundary(d.ctx, d.ID)
+		if w.ok(err); len(at.Steers) != 1 || at.Steers[0].Input != v.Input || at.Steers[0].Content.Plain() != "it rains" {
+			t.Errorf("%+v", at)
+		}
+		p.ended(v.Input, "completed")
+		w.ok(d.turn.Report(d.ctx, run.RunApplied{ID: d.ID}))
+		p.ended("a", "completed")
 		p.close()
 	})
 }

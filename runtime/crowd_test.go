@@ -285,6 +285,12 @@ var sayings = []struct {
 }{
 	{160, "submit", (*caller).submit},
 	{24, "wait", (*caller).wait},
+	{16, "amend", func(c *caller) error {
+		return c.c.AmendSession(c.ctx, c.s, run.Profile{Model: "m", System: "be brief"})
+	}},
+	{24, "context", func(c *caller) error {
+		return just(c.c.AddContext(c.ctx, c.s, fmt.Sprintf("context %d", c.rng.IntN(40)), transcript.Notice{Kind: "context", Text: fmt.Sprint(c.rng.IntN(3))}))
+	}},
 	{80, "prepare", (*caller).prepare},
 	{40, "serve", (*caller).serve},
 	{24, "interrupt", func(c *caller) error { return c.c.InterruptCurrentRun(c.ctx, c.s, c.current(), "why not") }},
@@ -293,7 +299,13 @@ var sayings = []struct {
 		return c.c.StopRuntimeExecutor(c.ctx, c.s, "why not", time.Duration(1+c.rng.IntN(200))*time.Millisecond)
 	}},
 	{40, "make", func(c *caller) error {
-		return c.c.RegisterSession(c.ctx, c.s, runtime.Registration{Profile: &run.Profile{Model: "m"}})
+		r := runtime.Registration{Profile: &run.Profile{Model: "m"}}
+		if c.rng.IntN(2) == 0 {
+			r.Profile.System = "be brief"
+		} else {
+			r.Seed = []transcript.Row{{Entry: transcript.User{Content: says("hello")}}}
+		}
+		return c.c.RegisterSession(c.ctx, c.s, r)
 	}},
 	{120, "register", func(c *caller) error { return c.c.RegisterSession(c.ctx, c.s, runtime.Registration{}) }},
 	{12, "unregister", func(c *caller) error { return c.c.UnregisterSession(c.ctx, c.s) }},
@@ -306,7 +318,7 @@ var sayings = []struct {
 	}},
 	{50, "bind", (*caller).bind},
 	{8, "retire", func(c *caller) error { return just(c.c.Retire(c.ctx, c.s)) }},
-	{12, "abandon", func(c *caller) error { return just(c.c.AbandonRetired(c.ctx, c.s)) }},
+	{24, "abandon", func(c *caller) error { return just(c.c.AbandonRetired(c.ctx, c.s)) }},
 	{30, "reset", func(c *caller) error { return just(c.c.Reset(c.ctx, c.s)) }},
 	{40, "recycle", func(c *caller) error { return just(c.c.Recycle(c.ctx, c.s)) }},
 	{24, "recover", func(c *caller) error { return just(c.c.Recover(c.ctx, c.s)) }},
@@ -353,7 +365,7 @@ func (c *crowd) complain(what string, err error) {
 
 // promised are the answers that a host may give, beside those of its store and of the caller's own context.
 var promised = []error{runtime.ErrNotFound, runtime.ErrNotReady, runtime.ErrNotRunning, runtime.ErrNotCurrent, runtime.ErrBusy,
-	runtime.ErrExists, runtime.ErrStopping, runtime.ErrOverloaded, runtime.ErrDestroyed, runtime.ErrStopped, runtime.ErrRetired, runtime.ErrBound,
+	runtime.ErrExists, runtime.ErrBegun, runtime.ErrStopping, runtime.ErrOverloaded, runtime.ErrDestroyed, runtime.ErrStopped, runtime.ErrRetired, runtime.ErrBound,
 	runtime.ErrStaleEpoch, runtime.ErrDuplicate, runtime.ErrNotCallers, runtime.ErrUnregistered, runtime.ErrUnregisterInProgress,
 	runtime.ErrUnregisterUnknown, runtime.ErrInterruptUnknown, runtime.ErrInvalid, runtime.ErrStore}
 
@@ -365,7 +377,7 @@ var outside = []error{store.ErrFull, store.ErrUnknown, store.ErrNotFound, runtim
 var last = []error{runtime.ErrDestroyed, runtime.ErrNotRunning, runtime.ErrDuplicate, store.ErrNotFound}
 
 // harmless are the commands that a session which is over may carry out: they look, or find an input that was given before.
-var harmless = []string{"read", "submit", "wait", "wake"}
+var harmless = []string{"read", "submit", "context", "wait", "wake"}
 
 // unpromised says what is wrong with an answer; empty: nothing.
 func unpromised(command, phase string, err error) string {
@@ -569,6 +581,10 @@ func (c *crowd) orderly(s id.Session) {
 		if st.Run() == "" && st.Inbox.Len() == 0 && st.Open.Len() == 0 {
 			c.stored(s)
 			return
+		}
+		if st.Run() == "" && st.Inbox.Len() == st.Inbox.Riding() { // what is only to be known waits for whoever comes next
+			_, _, err := c.AcceptWithCompletion(c.w.ctx, s, runtime.Input{Content: says("anything new?")})
+			c.w.ok(err)
 		}
 		pass(time.Second)
 	}
