@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/scope"
 )
 
 // differ fails unless a value that is zero but for one field, whichever that is, is equal to itself alone.
@@ -43,6 +44,6 @@ func differ[T any](t *testing.T, set map[string]any, equal func(a, b T) bool) {
 
 func TestProfiles_are_equal_if_all_they_say_is(t *testing.T) {
 	t.Parallel()
-	differ(t, map[string]any{"Retry": run.RetryPolicy{Cap: time.Second}, "Budget": run.Budget{Calls: 1}, "Client": []run.ToolDef{{Name: "x"}}}, run.Profile.Equal)
+	differ(t, map[string]any{"Retry": run.RetryPolicy{Cap: time.Second}, "Budget": run.Budget{Calls: 1}, "Client": []run.ToolDef{{Name: "x"}}, "Filter": scope.Deny("x")}, run.Profile.Equal)
 	differ(t, nil, run.ToolDef.Equal)
 }

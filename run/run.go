@@ -259,5 +259,5 @@ func (p Profile) Equal(q Profile) bool {
 	return p.Model == q.Model && p.Workspace == q.Workspace && p.Tools == q.Tools && p.MaxOutput == q.MaxOutput && p.MaxRounds == q.MaxRounds &&
 		p.Retry == q.Retry && p.Budget == q.Budget && bytes.Equal(p.Schema, q.Schema) && p.SchemaRetries == q.SchemaRetries &&
 		bytes.Equal(p.Params, q.Params) && maps.Equal(p.Env, q.Env) && slices.EqualFunc(p.Client, q.Client, ToolDef.Equal) &&
-		maps.Equal(p.Labels, q.Labels) && bytes.Equal(p.App, q.App) && p.System == q.System
+		maps.Equal(p.Labels, q.Labels) && bytes.Equal(p.App, q.App) && p.System == q.System && p.Filter.Equal(q.Filter)
 }
