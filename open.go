@@ -1,12 +1,10 @@
 package meerkat
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/meerkat-go/meerkat/agent"
@@ -15,14 +13,8 @@ import (
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/feed"
-	"github.com/meerkat-go/meerkat/identity"
 	"github.com/meerkat-go/meerkat/internal/process"
 	"github.com/meerkat-go/meerkat/llm"
-	"github.com/meerkat-go/meerkat/llm/anthropic"
-	"github.com/meerkat-go/meerkat/llm/catalog"
-	"github.com/meerkat-go/meerkat/llm/compat"
-	"github.com/meerkat-go/meerkat/llm/offline"
-	"github.com/meerkat-go/meerkat/llm/rehearsal"
 	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/store"
@@ -42,6 +34,8 @@ type Config struct {
 	Every     llm.Model            // answers for every name of a model, whatever else is set; nil: none does
 	// Daemon is a process that stays: it goes on with runs that nobody is at, at once and while it is open, and tells sessions at rest the time.
 	Daemon bool
+	// Model and Workspace are what a session has that is made without; the realm's settings go before Model. Both may be empty.
+	Model, Workspace string
 }
 
 // Runtime is an open realm. It must be closed.
@@ -60,7 +54,11 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{hub: &feed.Hub{}, store: st, models: newModels(c)}
+	var settings *config.Document
+	if c.StateDir != "" {
+		settings = &config.Document{Dir: c.StateDir}
+	}
+	r := &Runtime{hub: &feed.Hub{}, store: st, models: newModels(c, settings)}
 	boxes := newToolboxes(c.Tools)
 	ex := c.Executor
 	if ex == nil {
@@ -82,12 +80,28 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 			}
 			return limits(p)
 		}
+		r.plane.Catalog = r.models.listed
 		r.plane.Callbacks, r.plane.Named = &boxes.clients, r.models.Request
+	}
+	if settings != nil {
+		r.plane.Settings, r.plane.Defaults = settings, defaults(settings, c)
 	}
 	if c.Daemon {
 		r.carry = carryOn(r)
 	}
 	return r, nil
+}
+
+// defaults is what sessions are made with where nobody says.
+func defaults(settings *config.Document, c Config) func(context.Context) (control.Defaults, error) {
+	return func(ctx context.Context) (control.Defaults, error) {
+		v, err := settings.View(ctx)
+		if err != nil {
+			return control.Defaults{}, err
+		}
+		return control.Defaults{Model: cmp.Or(v.Model, c.Model), System: v.System, MaxOutput: v.MaxOutput, MaxRounds: v.MaxRounds, SchemaRetries: v.SchemaRetries,
+			Budget: v.Budget, Retry: v.Retry, Params: v.Params, Builtins: v.Builtins, Shell: v.Shell, MaxSessions: v.MaxSessions, Workspace: c.Workspace}, nil
+	}
 }
 
 // limits refuses a profile that bounds runs by what is no bound, or wants an output that no model could give.
@@ -147,118 +161,4 @@ func (r *Runtime) Close() error {
 	err := r.host.Close(ctx)
 	r.hub.Close()
 	return errors.Join(err, r.store.Close())
-}
-
-// models is the source of all models of a realm. A provider has one adapter, whatever the model, so that its models share connections
-// and names that somebody makes up cost no memory.
-type models struct {
-	directory llm.Directory
-	every     llm.Model
-	plain     map[string]bool // providers whose models are not of the catalogue: what can be relied on is text
-}
-
-func newModels(c Config) *models {
-	m := &models{every: c.Every, plain: map[string]bool{"offline": true, "rehearsal": true}}
-	played := &scripts{opened: map[string]llm.Model{}}
-	m.directory.Catalog = catalog.Models()
-	m.directory.Providers = map[string]llm.Provider{
-		"anthropic": {Missing: "ANTHROPIC_API_KEY"},
-		"openai":    {Missing: "OPENAI_API_KEY, or OPENAI_BASE_URL for another server that speaks its protocol"},
-		"gemini":    {Missing: "nothing yet: this version has no adapter for Gemini"},
-		"offline":   {Open: func(string) (llm.Model, error) { return offline.Model{}, nil }},
-		"rehearsal": {Open: played.open},
-	}
-	for _, p := range c.Providers {
-		adapter := sync.OnceValues(func() (llm.Model, error) { return open(p) })
-		m.directory.Providers[p.Name] = llm.Provider{Open: func(string) (llm.Model, error) { return adapter() }}
-		m.plain[p.Name] = !p.Hosted()
-	}
-	for name, model := range c.Models {
-		m.directory.Providers[name] = llm.Provider{Open: func(string) (llm.Model, error) { return model, nil }}
-		m.plain[name] = true
-	}
-	return m
-}
-
-func open(p config.Provider) (llm.Model, error) {
-	switch p.Kind {
-	case config.Anthropic:
-		return anthropic.New(anthropic.Config{Name: p.Name, BaseURL: p.BaseURL, APIKey: p.Key})
-	case config.Compat:
-		return compat.New(compat.Config{Name: p.Name, BaseURL: p.BaseURL, APIKey: p.Key})
-	}
-	return nil, fmt.Errorf("provider %s: there is no wire format %q", p.Name, p.Kind)
-}
-
-// Model implements llm.Source. A script may be named rehearsal:path as well as rehearsal/path.
-func (m *models) Model(ctx context.Context, name string) (llm.Model, llm.Info, error) {
-	if m.every != nil && name != "" {
-		return m.every, llm.Info{Name: name, Provider: "test"}, nil
-	}
-	return m.directory.Model(ctx, canonical(name))
-}
-
-func canonical(name string) string {
-	if path, ok := strings.CutPrefix(name, "rehearsal:"); ok {
-		return "rehearsal/" + path
-	}
-	return name
-}
-
-// vendors are the providers that identities know by name.
-var vendors = map[string]identity.Provider{catalog.Anthropic: identity.Anthropic, catalog.OpenAI: identity.OpenAI, catalog.Gemini: identity.Gemini}
-
-// Request implements runtime.Models. A model of the catalogue goes by its own name, any other by the one that finds it.
-func (m *models) Request(name string) identity.Request {
-	known, err := m.directory.Lookup(canonical(name))
-	switch {
-	case err != nil && m.every != nil:
-		return identity.Request{Model: name, Provider: identity.Other}
-	case err != nil:
-		return identity.Request{Model: name}
-	}
-	vendor, ok := vendors[known.Provider]
-	switch {
-	case !ok:
-		return identity.Request{Model: known.Name, Provider: identity.Other}
-	case known.Context > 0:
-		return identity.Request{Model: strings.TrimPrefix(known.Name, known.Provider+"/"), Provider: vendor}
-	}
-	return identity.Request{Model: known.Name, Provider: vendor}
-}
-
-// Lookups implements runtime.Models. Whoever runs a model server of his own knows best what it can do; relied on is text.
-func (m *models) Lookups() identity.Lookups {
-	return identity.Lookups{
-		Owner: func(model string) identity.Provider { return m.Request(model).Provider },
-		Surface: func(id identity.Identity) (identity.Surface, bool) {
-			known, err := m.directory.Lookup(llm.NameOf(id))
-			return known.Surface, m.every != nil || err == nil && (known.Context > 0 || m.plain[known.Provider])
-		},
-	}
-}
-
-// Prepare implements runtime.Models: the adapter is made, which touches no network.
-func (m *models) Prepare(ctx context.Context, t identity.Target) error {
-	_, _, err := m.Model(ctx, llm.NameOf(t.Identity))
-	return err
-}
-
-// scripts are the rehearsals of a realm by their files, read once: they count what they have failed on purpose.
-type scripts struct {
-	mu     sync.Mutex
-	opened map[string]llm.Model
-}
-
-func (s *scripts) open(path string) (llm.Model, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m, ok := s.opened[path]; ok {
-		return m, nil
-	}
-	m, err := rehearsal.Open(path)
-	if err == nil {
-		s.opened[path] = m
-	}
-	return m, err
 }

@@ -118,6 +118,9 @@ const usual = 16384
 
 // room is how many tokens a reply may have: what the profile says, and no more than a budget leaves. 0: what is usual for the model.
 func room(p run.Profile, d run.Directive, info llm.Info) int {
+	if info.MaxOutput > 0 {
+		p.MaxOutput = min(p.MaxOutput, info.MaxOutput) // what nobody could send
+	}
 	if d.MaxOutput == 0 {
 		return p.MaxOutput
 	}
