@@ -170,9 +170,13 @@ func (c *Client) send(ctx context.Context, k call, body []byte) (*http.Response,
 	if err != nil && len(data) == 0 {
 		return nil, unreachable(k, err, true)
 	}
-	e := refused(k, resp, data)
-	if c.key != "" { // a server that repeats what it was shown does not make us tell others
+	return nil, c.hidden(refused(k, resp, data))
+}
+
+// hidden takes the key out of what a server says: one that repeats what it was shown does not make us tell others.
+func (c *Client) hidden(e *Error) *Error {
+	if c.key != "" {
 		e.Message = strings.ReplaceAll(e.Message, c.key, "…")
 	}
-	return nil, e
+	return e
 }

@@ -141,6 +141,8 @@ func (r *reader) stream(ctx context.Context) error {
 		switch e.Name {
 		case "done":
 			return nil
+		case "error": // the server could not read on
+			return r.told(k, e.Data)
 		case "session_loaded":
 			continue
 		}
@@ -170,6 +172,17 @@ func (r *reader) broken(k call, err error) error {
 		err = errors.New("the stream broke off")
 	}
 	return unreachable(k, err, true)
+}
+
+// told is the error that a server tells on a stream which it had begun.
+func (r *reader) told(k call, data []byte) error {
+	var p struct {
+		Status int `json:"status"`
+	}
+	if json.Unmarshal(data, &p) != nil || p.Status < 400 {
+		p.Status = http.StatusInternalServerError
+	}
+	return r.client.hidden(refused(k, &http.Response{StatusCode: p.Status}, data))
 }
 
 // take yields an event, unless it was yielded before.
