@@ -35,6 +35,9 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, err
 }
 
+// Check refuses what no session would take, whatever it is like; Submit does so too. So a session need not be made for a first input that cannot be.
+func (req Submit) Check() error { return check(req) }
+
 func check(req Submit) error {
 	if len(req.Input) > maxName || len(req.Key) > maxName {
 		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("an input's id and its key have at most %d bytes", maxName)}

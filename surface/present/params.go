@@ -90,7 +90,8 @@ func CreateSession(p wire.CreateParams) (control.CreateSession, control.Submit, 
 	}
 	switch p.InitialTurn {
 	case "", "run_immediately":
-		return out, control.Submit{Session: out.ID, Content: said, RequireIdle: true}, nil
+		first := control.Submit{Session: out.ID, Content: said, RequireIdle: true}
+		return out, first, first.Check() // before a session is made for it
 	case "deferred":
 		out.Deferred, out.Prompt = true, said
 		return out, control.Submit{}, nil

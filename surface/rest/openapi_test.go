@@ -44,7 +44,7 @@ var theContract = sync.OnceValues(func() (*contract, error) {
 })
 
 // keeps holds a request and its answer against the document.
-func keeps(t *testing.T, r request, got reply) {
+func keeps(t testing.TB, r request, got reply) {
 	t.Helper()
 	if err := breach(t.Context(), r, got); err != nil {
 		t.Errorf("%s %s, answered with %d: %v", r.method, r.path, got.status, err)
@@ -147,7 +147,7 @@ func each(s, in string) map[string]request {
 // last are those that end the session, in order.
 var last = []string{"archiveSession", "destroySession"}
 
-func operations(t *testing.T) map[string]*openapi3.Operation {
+func operations(t testing.TB) map[string]*openapi3.Operation {
 	t.Helper()
 	c, err := theContract()
 	if err != nil {

@@ -139,7 +139,7 @@ func (r *ring) revoke(token string) {
 
 // world is a server with its realms.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	gate   chan struct{}
 	server *httptest.Server
 	planes map[string]*control.Plane
@@ -170,7 +170,7 @@ type option func(*rest.Config)
 // keyed lets only the holders of these keys in.
 func keyed(r *ring) option { return func(c *rest.Config) { c.Door.Keys = r } }
 
-func newWorld(t *testing.T, options ...option) *world {
+func newWorld(t testing.TB, options ...option) *world {
 	t.Helper()
 	w := &world{t: t, gate: make(chan struct{}), planes: map[string]*control.Plane{}, down: make(chan struct{}), log: &safeBuffer{}}
 	for _, realm := range []string{"here", "there"} {
@@ -290,7 +290,7 @@ func bearer(token string) map[string]string {
 func (w *world) plane(realm string) *control.Plane { return w.planes[realm] }
 
 // is checks a status and decodes the body.
-func (r reply) is(t *testing.T, status int) map[string]any {
+func (r reply) is(t testing.TB, status int) map[string]any {
 	t.Helper()
 	if r.status != status {
 		t.Fatalf("status %d, want %d: %s", r.status, status, r.body)
@@ -303,7 +303,7 @@ func (r reply) is(t *testing.T, status int) map[string]any {
 }
 
 // refused checks an error: its status, its code, and that it has the form of one.
-func (r reply) refused(t *testing.T, status int, code string) map[string]any {
+func (r reply) refused(t testing.TB, status int, code string) map[string]any {
 	t.Helper()
 	p := r.is(t, status)
 	if got := r.header.Get("Content-Type"); got != "application/problem+json" {
@@ -323,7 +323,7 @@ func (r reply) refused(t *testing.T, status int, code string) map[string]any {
 	return p
 }
 
-func text(t *testing.T, m map[string]any, field string) string {
+func text(t testing.TB, m map[string]any, field string) string {
 	t.Helper()
 	s, ok := m[field].(string)
 	if !ok {
@@ -346,7 +346,7 @@ func (w *world) submit(s, prompt string) string {
 
 // reader reads a stream of events.
 type reader struct {
-	t    *testing.T
+	t    testing.TB
 	in   *sse.Reader
 	stop func()
 	resp *http.Response
@@ -398,7 +398,7 @@ func namesOf(events []sse.Event) []string {
 }
 
 // holds checks that names stand in events in this order, others between them.
-func holds(t *testing.T, events []sse.Event, names ...string) {
+func holds(t testing.TB, events []sse.Event, names ...string) {
 	t.Helper()
 	got := namesOf(events)
 	for _, want := range names {
