@@ -41,6 +41,9 @@ func New(in io.Reader, out io.Writer) *Conn {
 	return &Conn{in: in, out: out, reader: NewReader(in, 0), queue: newQueue(), waiting: map[ID]chan Message{}, ended: make(chan struct{})}
 }
 
+// SetBudget says which bound the connection shares with others. It is set before the connection runs.
+func (c *Conn) SetBudget(b *Budget) { c.reader.budget = b }
+
 // SetMaxLine says how long a line may be from the next one on; 0: MaxLine.
 func (c *Conn) SetMaxLine(max int) { c.reader.SetMax(max) }
 
@@ -99,6 +102,7 @@ func (c *Conn) read(ctx context.Context, lines chan<- incoming) {
 		select {
 		case lines <- incoming{m, err}:
 		case <-ctx.Done():
+			m.Release()
 			return
 		}
 		var bad *LineError
@@ -128,10 +132,12 @@ func (c *Conn) handle(ctx context.Context, h Handler, lines <-chan incoming) err
 		case m.err != nil:
 			return fmt.Errorf("read: %w", m.err)
 		case m.Answer():
+			m.Release()
 			c.answered(m.Message)
 		case m.Request():
 			h.Request(m.Message)
 		default:
+			m.Release()
 			h.Notification(m.Message)
 		}
 	}

@@ -44,7 +44,12 @@ type Message struct {
 	Result json.RawMessage
 	Err    *Error // of an answer
 	Size   int    // bytes of the line
+	held   int    // of its budget
+	budget *Budget
 }
+
+// Release gives back what the line holds of a Budget. Whoever is given a request does it once, when nothing of it is in memory any more.
+func (m *Message) Release() { m.budget.give(m.held) }
 
 // Request reports whether the other end wants an answer.
 func (m *Message) Request() bool { return m.Method != "" && m.ID != "" }

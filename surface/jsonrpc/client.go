@@ -22,6 +22,8 @@ const (
 	MaxOpenBytes = 64 << 20
 	// MaxReads is how many requests whose answer may be large are carried out at once; others wait.
 	MaxReads = 8
+	// MaxLong is how many bytes of long lines may be in memory for all connections of a server together.
+	MaxLong = 128 << 20
 	// strangerLine is how long a line may be of a client that has not shown its key yet.
 	strangerLine = 64 << 10
 )
@@ -49,6 +51,7 @@ type client struct {
 }
 
 func newClient(s *Server, conn *jsonrpc2.Conn, ctx context.Context, transport string) *client {
+	conn.SetBudget(s.budget())
 	return &client{server: s, conn: conn, transport: transport, ctx: ctx, reads: make(chan struct{}, MaxReads), met: map[*control.Plane]bool{},
 		open: map[jsonrpc2.ID]*request{}, emitters: map[id.Session]*emitter{}, streams: map[string]*stream{}}
 }
@@ -141,7 +144,7 @@ func (c *client) Request(m jsonrpc2.Message) {
 	method, known := methods[m.Method]
 	if m.Method == "initialize" {
 		result, err := c.initialize(m.Params)
-		c.answer(m.ID, result, err, nil)
+		c.answer(m.ID, result, err, m.Release)
 		return
 	}
 	if c.current() == nil {
@@ -149,17 +152,17 @@ func (c *client) Request(m jsonrpc2.Message) {
 			if fault.CodeOf(err) == fault.Unidentified {
 				err = errStranger
 			}
-			c.answer(m.ID, nil, err, nil)
+			c.answer(m.ID, nil, err, m.Release)
 			return
 		}
 	}
 	if !known {
-		c.conn.Refuse(m.ID, &jsonrpc2.Error{Code: jsonrpc2.CodeMethod, Message: "Method not found: " + shorten(m.Method)}, nil)
+		c.conn.Refuse(m.ID, &jsonrpc2.Error{Code: jsonrpc2.CodeMethod, Message: "Method not found: " + shorten(m.Method)}, m.Release)
 		return
 	}
 	r, err := c.admit(m, method)
 	if err != nil {
-		c.answer(m.ID, nil, err, nil)
+		c.answer(m.ID, nil, err, m.Release)
 		return
 	}
 	if method.inline {
@@ -212,7 +215,7 @@ func (c *client) admit(m jsonrpc2.Message, method *method) (*request, error) {
 	case c.owed >= MaxOpen, c.bytes+m.Size > MaxOpenBytes && c.owed > 0:
 		return nil, &control.Error{Code: fault.Overloaded, Message: "too many requests are open on this connection"}
 	}
-	r := &request{client: c, id: m.ID, method: method, params: m.Params, size: m.Size, plane: c.plane}
+	r := &request{client: c, id: m.ID, method: method, params: m.Params, size: m.Size, plane: c.plane, release: m.Release}
 	r.ctx, r.end = context.WithCancelCause(c.ctx)
 	c.open[m.ID] = r
 	c.owed++
@@ -250,6 +253,7 @@ func (c *client) finish(r *request, result any, err error) {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		r.release()
 		c.owed--
 		c.bytes -= r.size
 	})

@@ -28,13 +28,46 @@ func TestA_line_of_100_MB_is_refused_and_the_next_one_is_read(t *testing.T) {
 		p.write(part)
 	}
 	p.send(`"}}`)
-	_, line := p.until(`"id":null`)
-	read(t, line).refused(t, jsonrpc2.CodeParse, "the line is too long")
+	p.answer(1).refused(t, jsonrpc2.CodeParse, "the line is too long")
 	runtime.ReadMemStats(&after)
 	if n := after.HeapSys - before.HeapSys; int64(n) > 200<<20 { // of the whole process, whose other tests run meanwhile
 		t.Errorf("the heap grew by %d MiB", n>>20)
 	}
 	p.call(2, "runtime/health", "{}").ok(t)
+}
+
+func TestLong_lines_of_many_clients_have_a_bound_together(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.once.Do(func() { w.long = jsonrpc2.NewBudget(3 << 20) })
+	first, second := w.connect(), w.connect()
+	long := strings.Repeat("x", 2<<20)
+	first.write(`{"jsonrpc":"2.0","id":1,"method":"session/list","params":{"x":"` + long)
+	second.send(request1(7, "session/list", `{"x":"`+long+`"}`))
+	a := second.answer(7)
+	a.refused(t, -32603, "too many long lines")
+	if !strings.Contains(string(a.Err.Data), "overloaded") {
+		t.Errorf("%s", a.Err.Data)
+	}
+	first.send(`"}}`)
+	first.answer(1).ok(t)
+	for n := range 5 { // what was held is given back
+		second.call(10+n, "session/list", `{"x":"`+long+`"}`).ok(t)
+		second.call(20+n, "no/method", `{"x":"`+long+`"}`).refused(t, jsonrpc2.CodeMethod, "")
+		second.send(`["` + long + `"]`)
+		second.until(`"id":null`)
+		second.send(`{"method":"cancel","params":{"x":"` + long + `"}}`)
+	}
+	second.send(`{"jsonrpc":"2.0","id":99,"method":"runtime/health"}`)
+	second.answer(99).ok(t)
+	first.leave()
+	second.leave()
+	if first.ended() != nil || second.ended() != nil {
+		t.Error("a connection did not end well")
+	}
+	for range 3 {
+		w.connect().call(1, "session/list", `{"x":"`+long+`"}`).ok(t)
+	}
 }
 
 func (p *peer) write(text string) {
@@ -196,8 +229,7 @@ func TestNothing_is_done_for_whoever_has_not_shown_a_key(t *testing.T) {
 		p.call(10+n, m, `{"prompt":"x"}`).refused(t, jsonrpc2.CodeRequest, "authentication required")
 	}
 	p.send(`{"jsonrpc":"2.0","id":20,"method":"session/list","params":{"x":"` + strings.Repeat("x", strangerLine) + `"}}`)
-	_, line := p.until(`"id":null`)
-	read(t, line).refused(t, jsonrpc2.CodeParse, "too long")
+	p.answer(20).refused(t, jsonrpc2.CodeParse, "too long")
 	p.call(1, "initialize", `{}`).refused(t, jsonrpc2.CodeRequest, "key")
 	p.call(2, "initialize", `{"api_key":"bad"}`).refused(t, jsonrpc2.CodeRequest, "key")
 	p.call(3, "initialize", `{"api_key":7}`).refused(t, jsonrpc2.CodeParams, "api_key")
@@ -261,7 +293,7 @@ func TestClients_over_TCP_share_a_realm_and_one_that_leaves_takes_nothing_with_i
 	a.until("tool/execute")
 	a.leave()
 	got := b.call(1, "input/wait", fmt.Sprintf(`{"session_id":%q,"input_id":%q}`, e.Params.Session, e.Params.Event.Inputs[0])).ok(t)
-	if how, _ := got["outcome"].(map[string]any); how["text"] != "It is 42." {
+	if how, _ := got["outcome"].(map[string]any); how["status"] != "completed" || how["turns"] != 2.0 {
 		t.Error(got)
 	}
 	stop()

@@ -20,7 +20,9 @@ type request struct {
 	plane  *control.Plane
 	ctx    context.Context // ends with the connection, and when whoever asked waits no more
 	end    context.CancelCauseFunc
-	free   func() // gives back what it holds; nil: nothing
+	free   func() // gives back its place among the large ones; nil: it has none
+
+	release func() // gives back what its line holds
 
 	mu        sync.Mutex
 	begun     bool

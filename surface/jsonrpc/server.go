@@ -36,6 +36,15 @@ type Server struct {
 	// For tests. started is told of a request before it is carried out, and may hold it up; recheck is instead of Recheck.
 	started func(ctx context.Context, method string)
 	recheck time.Duration
+
+	once sync.Once
+	long *jsonrpc2.Budget
+}
+
+// budget is what long lines share.
+func (s *Server) budget() *jsonrpc2.Budget {
+	s.once.Do(func() { s.long = jsonrpc2.NewBudget(MaxLong) })
+	return s.long
 }
 
 func (s *Server) log() *slog.Logger {
