@@ -19,12 +19,8 @@ import (
 	"github.com/meerkat-go/meerkat/wire"
 )
 
-const (
-	// ahead is how many events are read before those that a client has not taken yet. Beyond it the plane waits, and then tells of a gap.
-	ahead = 64
-	// chunk is how many bytes are gathered while there is more to tell, so that catching up does not cost a packet for each event.
-	chunk = 32 << 10
-)
+// ahead is how many events are read before those that a client has not taken yet. Beyond it the plane waits, and then tells of a gap.
+const ahead = 64
 
 // told is an event on its way to a client, or the reason why there are no more.
 type told struct {
@@ -246,13 +242,13 @@ func (s *stream) frame(name string, cursor uint64, data any) {
 
 // flush hands the client what was written. One that does not take it in time is let go.
 func (s *stream) flush() error {
-	s.c.h.deadline(s.c.w)
-	if _, err := s.c.w.Write(s.buf.Bytes()); err != nil {
+	if err := s.c.h.put(s.c.w, s.buf.Bytes()); err != nil {
 		return err
 	}
 	s.buf.Reset()
 	if s.buf.Cap() > 4*chunk {
 		s.buf = bytes.Buffer{}
 	}
+	s.c.h.deadline(s.c.w)
 	return http.NewResponseController(s.c.w.ResponseWriter).Flush()
 }

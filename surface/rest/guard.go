@@ -150,7 +150,7 @@ type maximum struct {
 	Bytes int64 `json:"max_bytes"`
 }
 
-// read takes the body in, whole and within bounds of size, time, and what all requests together may hold.
+// read takes the body in, whole and within bounds of size, and of what all requests together may hold. Its time began with the request.
 func (h *handler) read(c *call, rt route) (release func(), err error) {
 	held := int64(0)
 	release = func() { h.bodies.give(held) }
@@ -160,10 +160,6 @@ func (h *handler) read(c *call, rt route) (release func(), err error) {
 	if c.r.ContentLength > h.MaxBody {
 		c.w.Header().Set("Connection", "close")
 		return release, h.tooLarge()
-	}
-	control := http.NewResponseController(c.w.ResponseWriter)
-	if err := control.SetReadDeadline(time.Now().Add(h.BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return release, err
 	}
 	body := http.MaxBytesReader(c.w.ResponseWriter, c.r.Body, h.MaxBody)
 	for {
@@ -187,7 +183,7 @@ func (h *handler) read(c *call, rt route) (release func(), err error) {
 		}
 	}
 	// Without this the deadline would also end the request itself, whose connection is watched while its handler works.
-	if err := control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := http.NewResponseController(c.w.ResponseWriter).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return release, err
 	}
 	return release, sane(c.r, c.body, rt)

@@ -198,6 +198,18 @@ func TestBodies_that_do_not_come_are_not_waited_for(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	// Not even by one who is refused before his body is looked at.
+	for _, path := range []string{"/nowhere", "/health", "/sessions"} {
+		conn, err := net.Dial("tcp", w.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", path)
+		if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 40") {
+			t.Fatalf("%v %s", err, answer)
+		}
+	}
 	fmt.Fprintf(conn, "POST /sessions/%s/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"pro", s)
 	answer, err := io.ReadAll(conn) // it is closed
 	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 408") {
@@ -247,6 +259,23 @@ func TestWho_asks_too_often_waits_and_nobody_else_does(t *testing.T) {
 	}
 	ask("wrong").refused(t, 429, "RATE_LIMITED")
 	ask("secret-there").is(t, 200) // from the same address, with a good key
+}
+
+func TestWho_waits_takes_a_place_of_which_there_are_so_many(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *rest.Config) { c.Waits, c.WaitsPerKey = 2, 1 })
+	s := w.session()
+	stream := w.events("/sessions/"+s+"/events", nil)
+	answer := make(chan reply, 1)
+	go func() { answer <- w.post("/sessions/"+s+"/messages", `{"prompt":"wait"}`) }()
+	stream.until("turn_started")
+	w.post("/sessions", `{"prompt":"x","model":"speaker"}`).refused(t, 429, "TOO_MANY_WAITING")
+	in := w.submit(s, "I do not wait")
+	w.get("/sessions/"+s+"/inputs/"+in+"?wait=1").refused(t, 429, "TOO_MANY_WAITING")
+	w.get("/sessions/"+s+"/inputs/"+in).is(t, 200)
+	close(w.gate)
+	(<-answer).is(t, 200)
+	w.get("/sessions/"+s+"/inputs/"+in+"?wait=60").is(t, 200)
 }
 
 func TestEach_request_is_told_to_the_log_and_to_the_metrics(t *testing.T) {

@@ -57,12 +57,16 @@ func (l *limits) add(who string, now time.Time) *rate.Limiter {
 // gauge counts what is open, altogether and of each caller.
 type gauge struct {
 	max, each int
+	full      error // max is reached
+	yours     error // each is
 	mu        sync.Mutex
 	all       int
 	of        map[string]int
 }
 
-func newGauge(most, each int) *gauge { return &gauge{max: most, each: each, of: map[string]int{}} }
+func newGauge(most, each int, full, yours error) *gauge {
+	return &gauge{max: most, each: each, full: full, yours: yours, of: map[string]int{}}
+}
 
 // open counts one more. Its error says which bound was reached; otherwise what it returns must be called once.
 func (g *gauge) open(who string) (func(), error) {
@@ -70,9 +74,9 @@ func (g *gauge) open(who string) (func(), error) {
 	defer g.mu.Unlock()
 	switch {
 	case g.of[who] >= g.each:
-		return nil, errYourStreams
+		return nil, g.yours
 	case g.all >= g.max:
-		return nil, errStreams
+		return nil, g.full
 	}
 	g.all++
 	g.of[who]++

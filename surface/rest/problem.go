@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,6 +59,10 @@ var (
 		message: "this server has as many streams of events open as it may: try again later", after: 5 * time.Second}
 	errYourStreams = &statusError{status: http.StatusTooManyRequests, code: "TOO_MANY_STREAMS", fault: fault.Overloaded,
 		message: "you have as many streams of events open as you may: close one", after: 5 * time.Second}
+	errWaits = &statusError{status: http.StatusServiceUnavailable, code: "SERVICE_UNAVAILABLE", fault: fault.Overloaded,
+		message: "as many requests wait here as may: submit without waiting, or try again later", after: 5 * time.Second}
+	errYourWaits = &statusError{status: http.StatusTooManyRequests, code: "TOO_MANY_WAITING", fault: fault.Overloaded,
+		message: "as many of your requests wait here as may: submit without waiting, or try again later", after: 5 * time.Second}
 	errDown = &statusError{status: http.StatusServiceUnavailable, code: "SERVICE_UNAVAILABLE", fault: fault.Overloaded,
 		message: "the server is going down; what was accepted is kept and goes on", after: time.Second, cause: errGoingDown}
 	errFull = &statusError{status: http.StatusServiceUnavailable, code: "SERVICE_UNAVAILABLE", fault: fault.Overloaded,
@@ -161,9 +166,24 @@ func (h *handler) send(w *recorder, status int, contentType string, body []byte)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	h.deadline(w)
 	w.WriteHeader(status)
-	if _, err := w.Write(body); err != nil && w.cause == "" {
+	if err := h.put(w, body); err != nil && w.cause == "" {
 		w.cause = err.Error()
 	}
+}
+
+// chunk is how many bytes a client has one WriteTimeout for. It is as well how much is gathered on a stream while there is more to tell, so that catching
+// up does not cost a packet for each event.
+const chunk = 64 << 10
+
+// put writes all of a body: a client that takes it slowly, but takes it, may have all the time it needs.
+func (h *handler) put(w *recorder, body []byte) error {
+	for part := range slices.Chunk(body, chunk) {
+		h.deadline(w)
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deadline gives a client time to take what is written next. A writer that has no deadlines has none.

@@ -41,6 +41,8 @@ type Config struct {
 	Burst         int           // requests at once of the same; 200
 	Streams       int           // streams of events; 1,024
 	StreamsPerKey int           // streams of one key, or of one address; 64
+	Waits         int           // requests that wait for a run; 4,096
+	WaitsPerKey   int           // those of one key, or of one address; 1,024
 
 	Log *slog.Logger // one line a request: never what it said, its key, or its query; nil: none
 	// Observe is told of each request when it is over: the pattern of its route, its status, and how long it took. nil: nobody is.
@@ -58,6 +60,8 @@ const (
 	defaultBurst   = 200
 	defaultStreams = 1024
 	streamsPerKey  = 64
+	defaultWaits   = 4096
+	waitsPerKey    = 1024
 )
 
 // handler is the surface.
@@ -68,6 +72,7 @@ type handler struct {
 	document func() ([]byte, error)
 	limits   *limits
 	streams  *gauge
+	waits    *gauge
 	bodies   *budget
 	requests *requests
 	origin   *http.CrossOriginProtection
@@ -76,7 +81,8 @@ type handler struct {
 // New makes the handler of all routes. It starts nothing; it answers until Config.Shutdown is closed, and after that refuses to wait.
 func New(c Config) http.Handler {
 	fill(&c)
-	h := &handler{Config: c, mux: http.NewServeMux(), limits: newLimits(c.Rate, c.Burst), streams: newGauge(c.Streams, c.StreamsPerKey),
+	h := &handler{Config: c, mux: http.NewServeMux(), limits: newLimits(c.Rate, c.Burst), streams: newGauge(c.Streams, c.StreamsPerKey, errStreams, errYourStreams),
+		waits:  newGauge(c.Waits, c.WaitsPerKey, errWaits, errYourWaits),
 		bodies: &budget{max: c.MaxBodies}, requests: newRequests(), origin: http.NewCrossOriginProtection()}
 	h.routes = h.table()
 	h.document = sync.OnceValues(func() ([]byte, error) { return document(h.routes) })
@@ -97,6 +103,8 @@ func fill(c *Config) {
 	or(&c.Burst, defaultBurst)
 	or(&c.Streams, defaultStreams)
 	or(&c.StreamsPerKey, streamsPerKey)
+	or(&c.Waits, defaultWaits)
+	or(&c.WaitsPerKey, waitsPerKey)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -130,6 +138,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // so that a client does not take a torn answer for a whole one
 		}
 	}()
+	h.deadline(rec)
+	if r.Body != nil && r.Body != http.NoBody {
+		// Also of a request that is refused unread: the server looks for the rest of its body before it answers.
+		if err := http.NewResponseController(w).SetReadDeadline(began.Add(h.BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			h.fail(rec, r, fmt.Errorf("bound the time for a body: %w", err))
+			return
+		}
+	}
 	h.mux.ServeHTTP(rec, r)
 }
 
@@ -139,6 +155,9 @@ func (h *handler) told(rec *recorder, r *http.Request, took time.Duration) {
 	status := rec.status
 	if status == 0 {
 		status = http.StatusOK
+	}
+	if rec.route == "" { // a path that was sent to its clean form
+		rec.route = "none"
 	}
 	if h.Observe != nil {
 		h.Observe(rec.route, status, took)

@@ -29,6 +29,13 @@ func createSession(c *call, in wire.CreateParams) (any, error) {
 		return nil, err
 	}
 	defer req.end()
+	if !create.Deferred {
+		waited, err := c.h.waits.open(c.who)
+		if err != nil {
+			return nil, err
+		}
+		defer waited()
+	}
 	// Whoever leaves meanwhile does not leave half a session behind.
 	made, err := c.plane.CreateSession(context.WithoutCancel(c.ctx()), create)
 	if err != nil {
@@ -63,6 +70,11 @@ func sendMessage(c *call, in wire.TurnParams) (wire.RunResult, error) {
 		return none, err
 	}
 	defer req.end()
+	waited, err := c.h.waits.open(c.who)
+	if err != nil {
+		return none, err
+	}
+	defer waited()
 	return c.turn(req, sub)
 }
 
@@ -137,16 +149,22 @@ func getInput(c *call) (wire.InputStatus, error) {
 		return wire.InputStatus{}, err
 	}
 	st, err := c.plane.Input(c.ctx(), s, in)
-	if err == nil && st.Outcome == nil && wait > 0 {
-		gone, free := c.h.leaving(c.ctx())
-		defer free()
-		within, cancel := context.WithTimeout(gone, wait)
-		defer cancel()
-		if _, err := c.plane.Wait(within, s, in); err != nil && within.Err() == nil {
-			return wire.InputStatus{}, err
-		}
-		st, err = c.plane.Input(c.ctx(), s, in)
+	if err != nil || st.Outcome != nil || wait == 0 {
+		return present.InputStatus(st), err
 	}
+	waited, err := c.h.waits.open(c.who)
+	if err != nil {
+		return wire.InputStatus{}, err
+	}
+	defer waited()
+	gone, free := c.h.leaving(c.ctx())
+	defer free()
+	within, cancel := context.WithTimeout(gone, wait)
+	defer cancel()
+	if _, err := c.plane.Wait(within, s, in); err != nil && within.Err() == nil {
+		return wire.InputStatus{}, err
+	}
+	st, err = c.plane.Input(c.ctx(), s, in)
 	return present.InputStatus(st), err
 }
 
