@@ -110,10 +110,8 @@ func (c *console) begin(r *http.Request, v visit, f newForm) (id.Session, error)
 	if err != nil || strings.TrimSpace(f.Prompt) == "" {
 		return made.ID, err
 	}
-	got, err := v.plane.Submit(r.Context(), control.Submit{Session: made.ID, Content: transcript.TextBlocks(f.Prompt)})
-	if err == nil {
-		c.spoken.put(said{made.ID, got.Input}, f.Prompt)
-	}
+	in := c.spoken.name(made.ID, f.Prompt)
+	_, err = v.plane.Submit(r.Context(), control.Submit{Session: made.ID, Input: in, Content: transcript.TextBlocks(f.Prompt)})
 	return made.ID, err
 }
 
@@ -132,7 +130,7 @@ func (c *console) submit(w http.ResponseWriter, r *http.Request, v visit) {
 		return
 	}
 	text, lane := newlines(r.PostForm.Get("text")), r.PostForm.Get("lane")
-	req := control.Submit{Session: s.ID, Lane: lane, Content: transcript.TextBlocks(text)}
+	req := control.Submit{Session: s.ID, Input: c.spoken.name(s.ID, text), Lane: lane, Content: transcript.TextBlocks(text)}
 	if r.PostForm.Get("continue") != "" {
 		req.Continue, req.Content, req.Lane, text = true, nil, "", ""
 	}
@@ -149,9 +147,6 @@ func (c *console) submit(w http.ResponseWriter, r *http.Request, v visit) {
 	default:
 		c.fail(w, r, v, err)
 		return
-	}
-	if text != "" {
-		c.spoken.put(said{s.ID, got.Input}, text)
 	}
 	how := "sent"
 	if got.Duplicate {

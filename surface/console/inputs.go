@@ -162,20 +162,22 @@ type said struct {
 
 const maxSpoken = 1000
 
-func (s *spoken) put(x said, text string) {
+// name makes the id of an input that is about to be submitted: the text is known before the first event tells of it.
+func (s *spoken) name(session id.Session, text string) id.Input {
+	in := id.Input(id.New())
+	x := said{session, in}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.texts == nil {
 		s.texts = map[said]string{}
 	}
-	if _, ok := s.texts[x]; !ok {
-		s.order = append(s.order, x)
-	}
+	s.order = append(s.order, x)
 	s.texts[x] = brief(text)
 	if len(s.order) > maxSpoken {
 		delete(s.texts, s.order[0])
 		s.order = slices.Delete(s.order, 0, 1)
 	}
+	return in
 }
 
 func (s *spoken) get(x said) string {

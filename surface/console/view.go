@@ -391,8 +391,11 @@ func logOf(e event.Event) logLine {
 			l.Tone = "bad"
 		}
 	}
-	if data, err := event.Encode(e.Payload); err == nil && string(data) != "{}" {
-		l.Detail = clip(string(data), detailLine)
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // the template does, and people read it
+	if enc.Encode(e.Payload) == nil && b.String() != "{}\n" {
+		l.Detail = clip(strings.TrimSpace(b.String()), detailLine)
 	}
 	return l
 }
