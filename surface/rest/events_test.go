@@ -272,3 +272,37 @@ func TestStreams_are_bounded_altogether(t *testing.T) {
 		}
 	}
 }
+
+// A reader who is slower than what he reads loses deltas, is told so, and gets every durable event in order.
+func TestA_slow_reader_is_told_of_its_gap_and_misses_nothing_durable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.session()
+	r := w.events("/sessions/"+s+"/events?after=0", nil)
+	const pieces = 100_000
+	w.post("/sessions/"+s+"/messages", fmt.Sprintf(`{"prompt":"long %d"}`, pieces)).is(t, 200) // nothing is read meanwhile
+	in := w.submit(s, "and on")
+	cursor, deltas, gap, done := uint64(0), 0, false, false
+	for !done {
+		e := r.next()
+		var env wire.NativeEvent
+		if err := json.Unmarshal(e.Data, &env); err != nil {
+			t.Fatal(err)
+		}
+		switch e.Name {
+		case "text_delta":
+			deltas++
+		case "stream_truncated":
+			gap = true
+		case "input_ended":
+			done = strings.Contains(string(e.Data), in)
+		}
+		if env.Cursor > cursor+1 {
+			t.Fatalf("event %d follows %d", env.Cursor, cursor)
+		}
+		cursor = max(cursor, env.Cursor)
+	}
+	if deltas < pieces && !gap {
+		t.Errorf("%d of %d deltas came, and nobody said so", deltas, pieces)
+	}
+}
