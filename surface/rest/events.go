@@ -144,6 +144,10 @@ func (s *stream) run() error {
 				return err
 			}
 		case <-beat.C:
+			if err := s.c.still(ctx); err != nil {
+				_, err = s.take(told{err: err}, true, nil)
+				return err
+			}
 			s.buf.WriteString(": keep-alive\n\n")
 			if err := s.flush(); err != nil {
 				return err

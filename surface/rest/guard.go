@@ -91,6 +91,18 @@ func (h *handler) identify(c *call, rt route) error {
 	return err
 }
 
+// still finds out whether the caller's key is as good as it was, for what lasts. That it cannot be found out now ends nothing.
+func (c *call) still(ctx context.Context) error {
+	p, err := c.h.Door.Enter(ctx, token(c.r))
+	switch {
+	case fault.CodeOf(err) == fault.Unidentified && ctx.Err() == nil:
+		return err
+	case err == nil && p.Realm != c.plane.Realm:
+		return errElsewhere
+	}
+	return nil
+}
+
 // addressed refuses a request that a page sent which reached this machine under a name of its own.
 func (h *handler) addressed(r *http.Request) error {
 	name := r.Host

@@ -107,6 +107,37 @@ func TestA_key_is_asked_for_and_one_that_was_revoked_is_none(t *testing.T) {
 	}
 }
 
+func TestA_stream_ends_when_its_key_is_revoked(t *testing.T) {
+	t.Parallel()
+	keys := tenants()
+	w := newWorld(t, keyed(keys), func(c *rest.Config) { c.Heartbeat = time.Millisecond })
+	made := w.do(request{method: "POST", path: "/sessions", body: `{"prompt":"mine","model":"speaker"}`, header: bearer("secret-here")}).is(t, 200)
+	r := w.events("/sessions/"+text(t, made, "session_id")+"/events", bearer("secret-here"))
+	r.next()
+	keys.revoke("secret-here")
+	e := r.next()
+	if e.Name != "error" || !strings.Contains(string(e.Data), "UNAUTHORIZED") {
+		t.Fatalf("%s %s", e.Name, e.Data)
+	}
+	if _, err := r.in.Next(); err != io.EOF {
+		t.Fatal(err)
+	}
+}
+
+func TestEvents_from_outside_may_need_a_secret(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *rest.Config) { c.Webhook = "hush" })
+	s := w.session()
+	send := func(h map[string]string) reply {
+		return w.do(request{method: "POST", path: "/sessions/" + s + "/external-events", body: `{"kind":"generic_json","event_type":"x","payload":1,"wake":false}`, header: h})
+	}
+	send(nil).refused(t, 401, "UNAUTHORIZED")
+	send(map[string]string{"X-Webhook-Secret": "hus"}).refused(t, 401, "UNAUTHORIZED")
+	if r := send(map[string]string{"X-Webhook-Secret": "hush"}).is(t, 202); r["queued"] != true {
+		t.Fatalf("%v", r)
+	}
+}
+
 func TestPages_of_other_sites_have_no_way_in(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *rest.Config) { c.Hosts = []string{"box.example"} })

@@ -67,6 +67,9 @@ var (
 		message: "the server is going down; what was accepted is kept and goes on", after: time.Second, cause: errGoingDown}
 	errFull = &statusError{status: http.StatusServiceUnavailable, code: "SERVICE_UNAVAILABLE", fault: fault.Overloaded,
 		message: "this server is reading as many requests as it has room for: try again", after: time.Second}
+	errElsewhere = &statusError{status: http.StatusUnauthorized, code: "UNAUTHORIZED", fault: fault.Unidentified, message: "the key is of another realm now"}
+	errWebhook   = &statusError{status: http.StatusUnauthorized, code: "UNAUTHORIZED", fault: fault.Unidentified,
+		message: "events from outside need the header X-Webhook-Secret here"}
 	errStranger = &statusError{status: http.StatusForbidden, code: "FORBIDDEN", fault: fault.Forbidden,
 		message: "the request is addressed to a name that is not this server's; its address has to be used, or the name configured"}
 	errCrossSite = &statusError{status: http.StatusForbidden, code: "FORBIDDEN", fault: fault.Forbidden, message: "pages of other sites may not ask for changes"}
@@ -97,7 +100,7 @@ func problemOf(err error) (Problem, time.Duration) {
 		p.Details = near{refused.Near}
 	case errors.As(err, &ran):
 		p.Details = failureOf(ran)
-	case errors.Is(err, context.Canceled):
+	case code == fault.Cancelled && errors.Is(err, context.Canceled):
 		p.Status, p.Code, p.Detail = statusClosed, "REQUEST_CANCELLED", "the request was called off; what was accepted goes on"
 	}
 	p.Type = "urn:meerkat:problem:" + p.Fault

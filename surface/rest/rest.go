@@ -32,6 +32,9 @@ type Config struct {
 	// Shutdown ends streams and waiting requests when it is closed; what is under way in sessions is none of its business. nil: never.
 	Shutdown <-chan struct{}
 
+	// Webhook has to be in the header X-Webhook-Secret of events from outside, beside the key; empty: it need not.
+	Webhook string
+
 	MaxBody       int64         // bytes of a request's body; 10 MiB
 	MaxBodies     int64         // bytes of all bodies that are being read or worked on; 128 MiB
 	BodyTimeout   time.Duration // until a body has to be there; 30 s

@@ -202,6 +202,7 @@ var (
 	offsetParam    = param{"offset", "query", "integer", false, "how many to leave out"}
 	keyHeader      = param{"Idempotency-Key", "header", "string", false, "the same key again is answered with the input it named first"}
 	requestHeader  = param{"X-Meerkat-Request-Id", "header", "string", false, "a name for this request, by which it can be cancelled"}
+	webhookHeader  = param{"X-Webhook-Secret", "header", "string", false, "the server's secret for events from outside, if it has one"}
 	formatParam    = param{"format", "query", "string", false, "native: the shapes of our own client"}
 	get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
 	patch, remove  = http.MethodPatch, http.MethodDelete
@@ -274,6 +275,6 @@ func (h *handler) workRoutes() []route {
 		{method: post, pattern: "/sessions/{id}/system_context", name: "injectContext", summary: "Add to what its model knows, and start nothing", level: control.Writer, status: 200,
 			params: []param{keyHeader}, endpoint: takes(200, injectContext).without("session_id")},
 		{method: post, pattern: "/sessions/{id}/external-events", name: "externalEvent", summary: "Tell it of something that happened outside", level: control.Writer, status: 202,
-			params: []param{keyHeader}, endpoint: takes(202, externalEvent).without("session_id")},
+			params: []param{keyHeader, webhookHeader}, endpoint: takes(202, externalEvent).without("session_id")},
 	}
 }

@@ -2,6 +2,8 @@ package rest
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"math"
 	"net/http"
@@ -251,6 +253,9 @@ type Queued struct {
 }
 
 func externalEvent(c *call, in wire.ExternalEventParams) (Queued, error) {
+	if !same(c.h.Webhook, c.r.Header.Get("X-Webhook-Secret")) {
+		return Queued{}, errWebhook
+	}
 	s, err := c.named(in.Session)
 	if err != nil {
 		return Queued{}, err
@@ -264,6 +269,12 @@ func externalEvent(c *call, in wire.ExternalEventParams) (Queued, error) {
 	}
 	got, err := c.plane.ExternalEvent(context.WithoutCancel(c.ctx()), e)
 	return Queued{Queued: true, Receipt: wire.Receipt(got)}, err
+}
+
+// same reports whether a secret was shown, if there is one, and takes as long for each that was not.
+func same(secret, shown string) bool {
+	want, got := sha256.Sum256([]byte(secret)), sha256.Sum256([]byte(shown))
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 || secret == ""
 }
 
 // RequestCancelled answers whoever called a request off.
