@@ -83,7 +83,11 @@ func openStream(r *request) (any, error) {
 		defer stop(nil)
 		c.follow(ctx, s, r.plane, now.Cursor, listening)
 	})
-	<-listening
+	select {
+	case <-listening:
+	case <-r.ctx.Done():
+		return nil, context.Cause(r.ctx)
+	}
 	return wire.StreamOpened{Stream: s.name, Session: of, Opened: true}, nil
 }
 
@@ -111,6 +115,9 @@ func (c *client) tellStream(ctx context.Context, s *stream, p *control.Plane, cu
 	defer ready()
 	end := streamEnd{Stream: s.name, Session: s.session, Ended: true, Outcome: remoteEnd}
 	teller, sequence := wire.NewStream(s.session), uint64(0)
+	if cursor == 0 { // nothing has happened that could tell
+		ready()
+	}
 	// Beginning one event earlier tells, when that comes, that the feed is listened to.
 	for e, err := range p.Events(ctx, s.session, max(cursor, 1)-1) {
 		if err != nil {

@@ -52,7 +52,9 @@ func createSession(r *request) (any, error) {
 
 // unmake makes a record of a session whose maker does not want it any more.
 func (r *request) unmake(s id.Session, err error) error {
-	if archived := r.plane.Archive(context.WithoutCancel(r.ctx), s); archived != nil {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(r.ctx), Grace)
+	defer stop()
+	if archived := r.plane.Archive(ctx, s); archived != nil {
 		return fmt.Errorf("archive session %s, which was to be given up: %w", s, archived)
 	}
 	return err
@@ -111,7 +113,8 @@ func (r *request) run(submit control.Submit) (any, error) {
 
 // interrupt ends a run that the client does not want any more.
 func (r *request) interrupt(s id.Session, run id.Run) {
-	ctx := context.WithoutCancel(r.ctx)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(r.ctx), Grace)
+	defer stop()
 	var err error
 	if run != "" {
 		err = r.plane.Interrupt(ctx, s, run)
