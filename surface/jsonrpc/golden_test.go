@@ -42,6 +42,11 @@ func TestConversations_go_as_they_are_written_down(t *testing.T) {
 			}
 			s := &stage{world: newWorld(t), peers: map[string]*peer{}, names: map[string]string{}, methods: map[string]string{}}
 			s.hold()
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("so far:\n%s", s.out.String())
+				}
+			})
 			for line := range strings.Lines(string(text)) {
 				s.play(strings.TrimSuffix(line, "\n"))
 			}
