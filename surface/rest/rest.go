@@ -40,8 +40,8 @@ type Config struct {
 	BodyTimeout   time.Duration // until a body has to be there; 30 s
 	WriteTimeout  time.Duration // until a client has to have taken what is written to it; 15 s
 	Heartbeat     time.Duration // between signs of life on a stream that has nothing to say; 15 s
-	Rate          float64       // requests a second of one key, or of one address where no key is needed; 100
-	Burst         int           // requests at once of the same; 200
+	Rate          float64       // requests a second of one key, or of one address where no key is needed; 1,000
+	Burst         int           // requests at once of the same; 2,000
 	Streams       int           // streams of events; 1,024
 	StreamsPerKey int           // streams of one key, or of one address; 64
 	Waits         int           // requests that wait for a run; 4,096
@@ -59,8 +59,8 @@ const (
 	bodyTimeout    = 30 * time.Second
 	writeTimeout   = 15 * time.Second
 	heartbeat      = 15 * time.Second
-	defaultRate    = 100
-	defaultBurst   = 200
+	defaultRate    = 1000
+	defaultBurst   = 2000
 	defaultStreams = 1024
 	streamsPerKey  = 64
 	defaultWaits   = 4096
