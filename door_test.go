@@ -397,3 +397,23 @@ func TestContext_is_known_to_the_next_call_and_starts_nothing(t *testing.T) {
 		t.Errorf("%+v %v", rows, err)
 	}
 }
+
+func TestA_key_that_was_used_for_something_else_is_refused(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	s := create(t, p)
+	req := say(s, "hello")
+	req.Key = "k"
+	first, err := p.Turn(t.Context(), req, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := p.Turn(t.Context(), req, nil, nil)
+	if err != nil || again.Input != first.Input || again.Text != "echo: hello" {
+		t.Errorf("%+v %v", again, err)
+	}
+	req.Content = transcript.TextBlocks("another")
+	if _, err := p.Submit(t.Context(), req); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "another input") {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,9 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -32,7 +35,36 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 		p.Callbacks.Issue(req.Session, req.Client)
 	}
 	v, _, err := p.Host.AcceptWithCompletion(ctx, req.Session, req.input())
-	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, err
+	if err != nil {
+		return Receipt{}, err
+	}
+	if v.Duplicate && req.Key != "" {
+		if err := p.same(ctx, req, v.Input); err != nil {
+			return Receipt{}, err
+		}
+	}
+	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, nil
+}
+
+// same refuses a key that was used for an input which said something else: its sender would take the end of that one for the end of this.
+func (p *Plane) same(ctx context.Context, req Submit, first id.Input) error {
+	how, err := p.Host.InputState(ctx, req.Session, first)
+	if err != nil {
+		return fmt.Errorf("compare with the first input of the key: %w", err)
+	}
+	if st := how.Item.Stamp; st != nil && st.Correlation != "" && st.Correlation != req.digest() {
+		return &Error{Code: fault.Invalid, Message: "the idempotency key was used for another input"}
+	}
+	return nil
+}
+
+// digest stands for what a submit says and asks for.
+func (req Submit) digest() string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	// Writes to a hash do not fail, and neither does the encoding of what is made of text alone.
+	_ = enc.Encode([]any{req.Lane == LaneSteer, req.Continue, req.Content, req.Asks.Instructions, req.Asks.Overlay})
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // Check refuses what no session would take, whatever it is like; Submit does so too. So a session need not be made for a first input that cannot be.
@@ -67,7 +99,7 @@ func check(req Submit) error {
 func (req Submit) input() runtime.Input {
 	in := runtime.Input{ID: req.Input, Key: req.Key, Steer: req.Lane == LaneSteer, Content: req.Content, Continue: req.Continue,
 		RequireIdle: req.RequireIdle}
-	if len(req.Asks.Instructions) == 0 && req.Asks.Overlay.IsZero() {
+	if len(req.Asks.Instructions) == 0 && req.Asks.Overlay.IsZero() && (req.Key == "" || req.Continue) {
 		return in
 	}
 	body := input.Prompt{Blocks: req.Content, Run: input.Options{Overlay: req.Asks.Overlay}}
@@ -78,6 +110,9 @@ func (req Submit) input() runtime.Input {
 		body.Appends = append(body.Appends, transcript.Notice{Kind: "instructions", Text: text})
 	}
 	in.Of = &input.Input{Body: body}
+	if req.Key != "" {
+		in.Of.Correlation = req.digest()
+	}
 	return in
 }
 

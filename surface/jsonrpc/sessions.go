@@ -13,7 +13,7 @@ func listSessions(r *request) (any, error) {
 			return nil, err
 		}
 	}
-	q := control.ListSessions{Labels: p.Labels}
+	q := control.ListSessions{Labels: p.Labels, DeferredFirst: true}
 	limit, offset, err := pageOf(p.Limit, p.Offset)
 	if err != nil {
 		return nil, err
