@@ -25,6 +25,7 @@ func watched(t *testing.T) *process {
 
 // look lets a process look at the store once more, which has the payloads after its first two events.
 func (p *process) look(payloads ...event.Payload) {
+	p.ticks <- p.now // it has read what there was and watches
 	p.plane.past = nil
 	for n, x := range payloads {
 		p.plane.past = append(p.plane.past, event.Event{Session: theSession, Cursor: uint64(n + 3), Time: p.now, Run: theRun, Payload: x})
@@ -32,7 +33,7 @@ func (p *process) look(payloads ...event.Payload) {
 	s := p.plane.sessions[0]
 	s.Cursor = uint64(len(payloads) + 2)
 	p.plane.sessions = []control.Session{s}
-	for range lookEvery {
+	for range lookEvery - 1 {
 		p.ticks <- p.now
 	}
 }
@@ -83,6 +84,7 @@ func TestCtrl_C_leaves_what_is_watched_alone(t *testing.T) {
 	for s, code := range map[os.Signal]int{os.Interrupt: ExitInterrupted, syscall.SIGTERM: ExitTerminated} {
 		p := watched(t)
 		p.start("attach", "last")
+		p.ticks <- p.now // it watches
 		p.signals <- s
 		if got := <-p.done; got != code {
 			t.Errorf("exit code %d, want %d", got, code)
