@@ -10,6 +10,7 @@ import (
 	"github.com/meerkat-go/meerkat/agent"
 	"github.com/meerkat-go/meerkat/config"
 	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/executor"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/feed"
@@ -36,6 +37,8 @@ type Config struct {
 	Daemon bool
 	// Model and Workspace are what a session has that is made without; the realm's settings go before Model. Both may be empty.
 	Model, Workspace string
+	// Watch is told of every event of every session, deltas included. It must be quick: what it watches waits for it.
+	Watch func(event.Event)
 }
 
 // Runtime is an open realm. It must be closed.
@@ -58,7 +61,7 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 	if c.StateDir != "" {
 		settings = &config.Document{Dir: c.StateDir}
 	}
-	r := &Runtime{hub: &feed.Hub{}, store: st, models: newModels(c, settings)}
+	r := &Runtime{hub: &feed.Hub{Watch: c.Watch}, store: st, models: newModels(c, settings)}
 	boxes := newToolboxes(c.Tools)
 	ex := c.Executor
 	if ex == nil {

@@ -21,6 +21,7 @@ import (
 type Config struct {
 	Workspace string     // absolute folder the tools work in, symbolic links resolved
 	Realm     string     // name of the realm; derived from Workspace unless given
+	Named     bool       // the realm's name was given
 	StateRoot string     // folder of all realms
 	StateDir  string     // folder of this realm: StateRoot/Realm
 	Model     string     // asked for by name; empty: nobody said
@@ -110,6 +111,7 @@ func Load(s Source) (Config, error) {
 	if c.Realm, err = realm(s, c.Workspace); err != nil {
 		return Config{}, err
 	}
+	c.Named = first(s.Realm, s.Env("RKAT_REALM")) != ""
 	if c.StateRoot, err = stateRoot(s); err != nil {
 		return Config{}, err
 	}

@@ -21,6 +21,9 @@ var ErrClosed = fault.New(fault.NotReady, "feed closed")
 
 // Hub passes events on. The zero value is ready.
 type Hub struct {
+	// Watch is told of every event before listeners are, deltas included; nil: nobody is. It is set before the first event, and must be quick.
+	Watch func(event.Event)
+
 	mu     sync.Mutex
 	closed bool
 	subs   map[id.Session]map[*Subscription]struct{}
@@ -60,6 +63,11 @@ func (h *Hub) Subscribe(s id.Session, after uint64) *Subscription {
 
 // Publish passes events of one session on, in order. It never blocks.
 func (h *Hub) Publish(s id.Session, events ...event.Event) {
+	if h.Watch != nil {
+		for _, e := range events {
+			h.Watch(e)
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for sub := range h.subs[s] {

@@ -30,6 +30,7 @@ func run() int {
 		CheckStore:  meerkat.CheckStore,
 		Demo:        showDemo,
 		Keys:        keys,
+		Serve:       serveCommand,
 		Models:      models,
 		FindServers: func(ctx context.Context) []config.Server { return config.FindServers(ctx, config.UsualPlaces()) },
 		ListModels:  config.ListModels,
@@ -40,7 +41,7 @@ func run() int {
 
 // open opens the realm that the settings name.
 func open(ctx context.Context, c config.Config) (cli.Runtime, error) {
-	rt, err := meerkat.Open(ctx, meerkat.Config{StateDir: c.StateDir, Providers: c.Providers})
+	rt, err := meerkat.Open(ctx, meerkat.Config{StateDir: c.StateDir, Providers: c.Providers, Every: testModel(os.Getenv)})
 	if err != nil {
 		return cli.Runtime{}, err
 	}

@@ -115,7 +115,7 @@ var layers = []layer{
 	{pkg: ".", band: serve, may: join(vocabulary, []string{"store", "store/memory", "store/sqlite", "store/postgres", "llm", "llm/*", "tool", "tool/*", "executor",
 		"credential", "credential/*", "driver", "feed", "runtime", "agent", "control", "config", "access", "feature/*", "internal/files", "internal/process"}),
 		why: "the root wires parts together; it decides nothing, so it does not know the machine, and it serves no surface"},
-	{pkg: "cmd/*", band: serve, may: join(vocabulary, []string{".", "control", "config", "access", "serve", "client", "surface/*", "internal/demo"}), why: "a command reads flags, opens the product and serves a surface"},
+	{pkg: "cmd/*", band: serve, may: join(vocabulary, []string{".", "control", "config", "access", "serve", "client", "surface/*", "llm", "llm/offline", "internal/demo"}), why: "a command reads flags, opens the product and serves a surface"},
 	{pkg: "examples/*", band: serve, may: join(vocabulary, []string{".", "control", "llm", "llm/*", "tool", "tool/*", "executor", "store", "store/*"}),
 		why: "an example shows what a user may import"},
 

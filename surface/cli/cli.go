@@ -87,7 +87,9 @@ type App struct {
 	// Dial makes the client of a server; nil: client.New.
 	Dial func(client.Config) (*client.Client, error)
 	// Keys are the API keys of a state root.
-	Keys    func(stateRoot string) Keys
+	Keys func(stateRoot string) Keys
+	// Serve runs a server until it is told to end.
+	Serve   func(ctx context.Context, o ServeOptions) error
 	Version string
 	Commit  string
 }

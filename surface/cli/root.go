@@ -24,7 +24,7 @@ Commands:
   sessions show REF    what was said; --effects, --events: what was done
   sessions archive REF, sessions destroy REF    make a record of one; end one
   attach [SESSION]     watch a session live, here or at a server (--server URL)
-  keys                 make, list and revoke the API keys of a server
+  serve, keys          serve over HTTP and JSON-RPC; the API keys of a server
   models, doctor       which models there are; what is set up and what is not
 
 On every command:
@@ -72,7 +72,7 @@ func (c *command) root() *cobra.Command {
 		return run(cmd, args)
 	}
 	root.AddCommand(c.runCommand(), c.resumeCommand(), c.sessionsCommand(), c.attachCommand(), c.modelsCommand(), c.doctorCommand(), c.demoCommand(),
-		c.keysCommand(), c.versionCommand())
+		c.serveCommand(), c.keysCommand(), c.versionCommand())
 	return root
 }
 

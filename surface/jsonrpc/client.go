@@ -237,6 +237,13 @@ func (c *client) carryOut(r *request) {
 		}
 	}
 	result, err := r.method.call(r)
+	if watch := c.server.Observe; watch != nil {
+		code := 0
+		if err != nil {
+			code = refusal(err).Code
+		}
+		watch(r.method.name, code)
+	}
 	c.finish(r, result, err)
 }
 

@@ -32,6 +32,8 @@ type Server struct {
 	Door           *control.Door // says whose realm a connection has
 	MaxConnections int           // over TCP, for each listener; 0: MaxConnections
 	Log            *slog.Logger  // nil: nothing is logged
+	// Observe is told of each request that was carried out: its method, and the code of its error; 0: it has none. nil: nobody is.
+	Observe func(method string, code int)
 
 	// For tests. started is told of a request before it is carried out, and may hold it up; recheck is instead of Recheck.
 	started func(ctx context.Context, method string)

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+
+	"github.com/meerkat-go/meerkat/serve"
+	"github.com/meerkat-go/meerkat/surface/cli"
+)
+
+// defaultHTTP is where HTTP is served if nobody says.
+const defaultHTTP = "127.0.0.1:8080"
+
+// serveCommand is rkat serve.
+func serveCommand(ctx context.Context, o cli.ServeOptions) error {
+	log, err := serve.Logger(o.Stderr, o.LogLevel, o.LogFormat)
+	if err != nil {
+		return err
+	}
+	h, err := newHouse(ctx, house{name: "rkat serve", config: o.Config, env: o.Env, log: log})
+	if err != nil {
+		return err
+	}
+	addr := o.HTTP
+	switch addr {
+	case "":
+		addr = defaultHTTP
+	case "off":
+		addr = ""
+	}
+	c := h.serving()
+	c.HTTP, c.RPC, c.AllowRemote = addr, o.RPC, o.AllowRemote
+	c.Patience, c.Stop, c.Err = o.Patience, o.Stop, o.Stderr
+	return serve.Run(ctx, c)
+}
