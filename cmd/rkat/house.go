@@ -1,18 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
+	"time"
 
 	"github.com/meerkat-go/meerkat"
 	"github.com/meerkat-go/meerkat/access"
 	"github.com/meerkat-go/meerkat/config"
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/fault"
-	"github.com/meerkat-go/meerkat/llm"
-	"github.com/meerkat-go/meerkat/llm/offline"
 	"github.com/meerkat-go/meerkat/serve"
 )
 
@@ -22,17 +23,24 @@ type house struct {
 	config config.Config
 	env    func(string) string
 	log    *slog.Logger
-	alone  bool // one realm, whoever asks, and no keys: for a process that one client has to itself
+	about  string // what it tells clients of itself; empty: name
+
+	instance string // name among the processes of the realm
+	paths    bool   // clients are told where files are
+	alone    bool   // one realm, whoever asks, and no keys: for a process that one client has to itself
 
 	realms   *meerkat.Realms
 	owners   *serve.Owners
 	door     *control.Door
 	measures *serve.Measures
 	initial  []string
+	started  time.Time
 }
 
 func newHouse(ctx context.Context, h house) (*house, error) {
-	c := meerkat.Config{Providers: h.config.Providers, Daemon: true, Every: testModel(h.env)}
+	h.started = time.Now()
+	every := testModel(h.env)
+	c := meerkat.Config{Providers: h.config.Providers, Daemon: true, Model: modelFor(h.config, every), Workspace: h.config.Workspace, Every: every}
 	h.measures = serve.NewMeasures(version, commit(), func() int { return h.realms.Len() })
 	c.Watch = h.measures.Event
 	h.realms = meerkat.OpenRealms(h.config.StateRoot, c)
@@ -68,18 +76,20 @@ func (h *house) open(ctx context.Context, realm string) (*control.Plane, error) 
 	if h.config.Named && realm != h.config.Realm {
 		return nil, &control.Error{Code: fault.Forbidden, Message: "the key is for a realm that is not served here"}
 	}
-	p, err := h.realms.Plane(ctx, realm)
-	return p, err
+	opened, err := h.realms.Plane(ctx, realm)
+	if err != nil {
+		return nil, err
+	}
+	p := *opened
+	p.Instance = h.instance
+	p.About = control.Info{Version: version, Process: cmp.Or(h.about, h.name), PID: os.Getpid(), Started: h.started}
+	if !h.paths {
+		p.Paths = nil
+	}
+	return &p, nil
 }
 
 func (h *house) serving() serve.Config {
-	return serve.Config{Name: h.name, Realms: h.realms, Door: h.door, Owners: h.owners, Initial: h.initial, Log: h.log, Measures: h.measures}
-}
-
-// testModel is the model that says ok to everything, if RKAT_TEST_CLIENT asks for it.
-func testModel(env func(string) string) llm.Model {
-	if env("RKAT_TEST_CLIENT") == "1" {
-		return offline.Steady{}
-	}
-	return nil
+	return serve.Config{Name: h.name, Realms: h.realms, Door: h.door, Owners: h.owners, Initial: h.initial, Log: h.log, Measures: h.measures,
+		Handler: h.handler, Speak: h.speak()}
 }

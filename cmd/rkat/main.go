@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/meerkat-go/meerkat"
 	"github.com/meerkat-go/meerkat/config"
@@ -15,7 +17,14 @@ import (
 // version is set by the linker for a release: -X main.version=1.2.3.
 var version = "dev"
 
+// main goes by the name it was called by: rkat-rpc and rkat-rest are servers for programs that know no other way to start one.
 func main() {
+	switch strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") {
+	case "rkat-rpc":
+		os.Exit(runRPC(os.Args[1:]))
+	case "rkat-rest":
+		os.Exit(runREST(os.Args[1:]))
+	}
 	os.Exit(run())
 }
 

@@ -7,9 +7,6 @@ import (
 	"github.com/meerkat-go/meerkat/surface/cli"
 )
 
-// defaultHTTP is where HTTP is served if nobody says.
-const defaultHTTP = "127.0.0.1:8080"
-
 // serveCommand is rkat serve.
 func serveCommand(ctx context.Context, o cli.ServeOptions) error {
 	log, err := serve.Logger(o.Stderr, o.LogLevel, o.LogFormat)
@@ -23,7 +20,9 @@ func serveCommand(ctx context.Context, o cli.ServeOptions) error {
 	addr := o.HTTP
 	switch addr {
 	case "":
-		addr = defaultHTTP
+		if addr, err = h.address(ctx); err != nil {
+			return err
+		}
 	case "off":
 		addr = ""
 	}
