@@ -88,6 +88,10 @@ func (r *request) run(submit control.Submit) (any, error) {
 	var of id.Run
 	accepted := func(got control.Receipt) {
 		of = got.Run
+		if got.Run == "" { // it waits, or was accepted before: only the waiting for it is this request's to end
+			r.undoing(func() { r.end(errCancelled) })
+			return
+		}
 		r.undoing(func() { r.interrupt(submit.Session, got.Run) })
 	}
 	result, err := r.plane.Turn(r.ctx, submit, accepted, func(ev event.Event) error {
@@ -115,12 +119,7 @@ func (r *request) run(submit control.Submit) (any, error) {
 func (r *request) interrupt(s id.Session, run id.Run) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(r.ctx), Grace)
 	defer stop()
-	var err error
-	if run != "" {
-		err = r.plane.Interrupt(ctx, s, run)
-	} else {
-		_, err = r.plane.Interrupting(ctx, s)
-	}
+	err := r.plane.Interrupt(ctx, s, run)
 	if err != nil && fault.CodeOf(err) != fault.NotRunning {
 		r.client.server.log().Warn("a request was cancelled, and its run could not be interrupted", "session", s, "error", err)
 	}
