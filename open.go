@@ -37,6 +37,9 @@ type Config struct {
 	Daemon bool
 	// Model and Workspace are what a session has that is made without; the realm's settings go before Model. Both may be empty.
 	Model, Workspace string
+	// Most is the largest preset of tools that a session may have, and Within the folder that its workspace must be in, for those who open the realm to
+	// others. Empty: full, and anywhere. What is asked for beyond them is refused with code forbidden.
+	Most, Within string
 	// Watch is told of every event of every session, deltas included. It must be quick: what it watches waits for it.
 	Watch func(event.Event)
 }
@@ -76,6 +79,9 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 	if c.Executor == nil {
 		r.plane.Validate = func(ctx context.Context, p run.Profile) error {
 			if err := r.CheckModel(ctx, p.Model); err != nil {
+				return err
+			}
+			if err := c.confine(p); err != nil {
 				return err
 			}
 			if err := boxes.check(p); err != nil {

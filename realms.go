@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -19,6 +20,9 @@ type Realms struct {
 	config Config
 	// Admit is called before a realm is opened, and its result when the realm is closed; its error keeps the realm shut. nil: all are opened.
 	Admit func(realm string) (leave func() error, err error)
+	// Apart gives each realm a workspace of its own, in its folder, which its sessions do not leave: for realms of people who are strangers to each
+	// other.
+	Apart bool
 
 	mu     sync.Mutex
 	open   map[string]*opened
@@ -98,6 +102,13 @@ func (r *Realms) start(ctx context.Context, realm string) (*Runtime, func() erro
 	}
 	c := r.config
 	c.StateDir = dir
+	if r.Apart {
+		c.Workspace = filepath.Join(dir, "workspace")
+		c.Within = c.Workspace
+		if err := os.MkdirAll(c.Workspace, 0o700); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("make the workspace of realm %s: %w", realm, err), leave())
+		}
+	}
 	rt, err := Open(ctx, c)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open realm %s: %w", realm, err), leave())
