@@ -37,7 +37,7 @@ const selfHosted = "self_hosted"
 
 func newModels(c Config, settings *config.Document) *models {
 	m := &models{every: c.Every, settings: settings, plain: map[string]bool{"offline": true, "rehearsal": true, selfHosted: true}}
-	played := &scripts{opened: map[string]llm.Model{}}
+	played := &scripts{within: c.Within, opened: map[string]llm.Model{}}
 	m.base.Catalog = catalog.Models()
 	m.base.Providers = map[string]llm.Provider{
 		"anthropic": {Missing: "ANTHROPIC_API_KEY"},
@@ -226,11 +226,18 @@ func (m *models) own(one *control.Model) {
 
 // scripts are the rehearsals of a realm by their files, read once: they count what they have failed on purpose.
 type scripts struct {
+	within string // folder they must be in; empty: any
+
 	mu     sync.Mutex
 	opened map[string]llm.Model
 }
 
 func (s *scripts) open(path string) (llm.Model, error) {
+	if s.within != "" {
+		if inside, err := within(s.within, path); err != nil || !inside {
+			return nil, &llm.Error{Kind: llm.UnknownModel, Provider: "rehearsal", Message: "scripts of sessions here are in " + s.within + ", and this is none of them"}
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m, ok := s.opened[path]; ok {
