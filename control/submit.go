@@ -31,10 +31,15 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 	if err := p.prepare(ctx, req); err != nil {
 		return Receipt{}, err
 	}
-	if p.Callbacks != nil && req.Client != nil {
-		p.Callbacks.Issue(req.Session, req.Client)
+	took := func() {}
+	if p.Callbacks != nil && req.Client != nil { // before, since the first call may come at once
+		before := p.Callbacks.Issue(req.Session, req.Client)
+		took = func() { p.Callbacks.Issue(req.Session, before) }
 	}
 	v, _, err := p.Host.AcceptWithCompletion(ctx, req.Session, req.input())
+	if err != nil || v.Duplicate {
+		took()
+	}
 	if err != nil {
 		return Receipt{}, err
 	}

@@ -14,8 +14,25 @@ import (
 )
 
 // acks times submits until they are acknowledged, which is durable, and reads of a session, by 1 and by 64 clients.
+//
+// Each client has a key of its own, as callers far away do: what one address may ask without one is bounded.
 func acks(b *bed) error {
-	s, err := startServe(b, filepath.Join(b.dir, "acks"))
+	state := filepath.Join(b.dir, "acks")
+	keys := make([]string, 64)
+	for n := range keys {
+		out, err := command(b, "rkat", state, "keys", "create", "--json", "--realm", "bench", "--level", "write", "--name", fmt.Sprint("client-", n)).Output()
+		if err != nil {
+			return fmt.Errorf("make a key: %w", err)
+		}
+		var made struct {
+			Token string `json:"token"`
+		}
+		if err := json.Unmarshal(out, &made); err != nil {
+			return err
+		}
+		keys[n] = made.Token
+	}
+	s, err := startServe(b, state)
 	if err != nil {
 		return err
 	}
@@ -23,10 +40,13 @@ func acks(b *bed) error {
 	const each = 300
 	for _, clients := range []int{1, 64} {
 		sessions := make([]string, clients)
+		key := map[string]string{}
 		for n := range sessions {
-			if sessions[n], err = s.session("m"); err != nil {
+			as := s.as(keys[n])
+			if sessions[n], err = as.session("m"); err != nil {
 				return err
 			}
+			key[sessions[n]] = keys[n]
 		}
 		per := each
 		if clients == 1 {
@@ -37,10 +57,10 @@ func acks(b *bed) error {
 			do   func(session string) error
 		}{
 			{"a submit until its ack, runs going on beside it", func(id string) error {
-				_, err := s.do(http.MethodPost, "/sessions/"+id+"/inputs", `{"content":"hello"}`)
+				_, err := s.as(key[id]).do(http.MethodPost, "/sessions/"+id+"/inputs", `{"prompt":"hello"}`)
 				return err
 			}},
-			{"a read of a session", func(id string) error { _, err := s.get("/sessions/" + id); return err }},
+			{"a read of a session", func(id string) error { _, err := s.as(key[id]).get("/sessions/" + id); return err }},
 		} {
 			took, err := together(sessions, per, kind.do)
 			if err != nil {

@@ -92,7 +92,15 @@ func (p *process) call(method, params string) (json.RawMessage, error) {
 type server struct {
 	process
 	url    string
+	key    string // empty: none is shown
 	client *http.Client
+}
+
+// as returns the server as the owner of a key has it.
+func (s *server) as(key string) *server {
+	c := *s
+	c.key = key
+	return &c
 }
 
 var address = regexp.MustCompile(`http://[0-9.]+:[0-9]+`)
@@ -130,6 +138,9 @@ func (s *server) do(method, path, body string) ([]byte, error) {
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if s.key != "" {
+		req.Header.Set("Authorization", "Bearer "+s.key)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {

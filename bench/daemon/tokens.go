@@ -93,7 +93,7 @@ func (s *server) watch(id string, subscribers int) ([]time.Duration, error) {
 		})
 	}
 	ready.Wait()
-	_, err := s.do(http.MethodPost, "/sessions/"+id+"/inputs", `{"content":"go"}`)
+	_, err := s.do(http.MethodPost, "/sessions/"+id+"/inputs", `{"prompt":"go"}`)
 	if err != nil {
 		return nil, err
 	}

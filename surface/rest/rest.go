@@ -43,7 +43,7 @@ type Config struct {
 	Rate          float64       // requests a second of one key, or of one address where no key is needed; 1,000
 	Burst         int           // requests at once of the same; 2,000
 	Streams       int           // streams of events; 1,024
-	StreamsPerKey int           // streams of one key, or of one address; 64
+	StreamsPerKey int           // streams of one key, or of one address; 256
 	Waits         int           // requests that wait for a run; 4,096
 	WaitsPerKey   int           // those of one key, or of one address; 1,024
 
@@ -62,7 +62,7 @@ const (
 	defaultRate    = 1000
 	defaultBurst   = 2000
 	defaultStreams = 1024
-	streamsPerKey  = 64
+	streamsPerKey  = 256
 	defaultWaits   = 4096
 	waitsPerKey    = 1024
 )

@@ -106,18 +106,20 @@ func (d *Desk) Register(h run.ToolHandler, defs []run.ToolDef) (int, error) {
 	return len(defs), nil
 }
 
-// Issue says that h asked for what the session does now. nil: somebody who carries nothing out.
-func (d *Desk) Issue(s id.Session, h run.ToolHandler) {
+// Issue says that h asked for what the session does now. nil: somebody who carries nothing out. It returns who did before.
+func (d *Desk) Issue(s id.Session, h run.ToolHandler) (before run.ToolHandler) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	before = d.issuers[s]
 	if h == nil {
 		delete(d.issuers, s)
-		return
+		return before
 	}
 	if d.issuers == nil {
 		d.issuers = map[id.Session]run.ToolHandler{}
 	}
 	d.issuers[s] = h
+	return before
 }
 
 // Leave forgets a client. Tools that nobody else registered are gone. Its open calls are its own affair: it ends them with an error.
