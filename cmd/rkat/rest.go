@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/meerkat-go/meerkat/serve"
+	"github.com/meerkat-go/meerkat/surface/console"
 	"github.com/meerkat-go/meerkat/surface/rest"
 )
 
@@ -44,7 +46,17 @@ func runREST(args []string) int {
 	return 0
 }
 
-// handler is all of HTTP but the measures.
+// handler is all of HTTP but the measures: REST, and for rkat serve the console.
 func (h *house) handler(k serve.Hooks) http.Handler {
-	return rest.New(rest.Config{Door: h.door, Hosts: k.Hosts, Ready: k.Ready, Shutdown: k.Shutdown, Log: k.Log, Observe: k.Observe})
+	api := rest.New(rest.Config{Door: h.door, Hosts: k.Hosts, Ready: k.Ready, Shutdown: k.Shutdown, Log: k.Log, Observe: k.Observe})
+	if h.about != "" {
+		return api
+	}
+	page := sync.OnceValue(func() http.Handler { return console.New(console.Config{Door: h.door}) }) // its templates are read when they are wanted
+	lazy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { page().ServeHTTP(w, r) })
+	mux := http.NewServeMux()
+	mux.Handle("/{$}", lazy)
+	mux.Handle("/console/", lazy)
+	mux.Handle("/", api)
+	return mux
 }

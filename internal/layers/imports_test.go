@@ -133,6 +133,7 @@ var layers = []layer{
 		why: "the demo brings a tool and a script of its own and is otherwise a user of the plane"},
 	{pkg: "internal/files", band: prove, vendors: []string{"github.com/gofrs/flock"}, why: "it writes files and knows nothing of what is in them"},
 	{pkg: "internal/crash", band: prove, may: []string{"internal/programs"}, why: whyOutside},
+	{pkg: "internal/daemons", band: prove, may: []string{"internal/programs"}, why: whyOutside},
 	{pkg: "internal/faults", band: prove, may: []string{"internal/programs"}, vendors: []string{"modernc.org/sqlite"}, why: whyOutside},
 	{pkg: "internal/*", band: prove, may: vocabulary, why: whyInternal},
 }
