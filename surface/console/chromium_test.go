@@ -423,6 +423,35 @@ func TestThe_page_follows_its_end_only_while_the_reader_is_there(t *testing.T) {
 	b.clean()
 }
 
+func TestA_browser_without_javascript_reads_and_submits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	b := chromium(t, w)
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	b.open("/")
+	b.focus("prompt")
+	b.keys("hello there" + kb.Tab + kb.Tab + kb.Tab + kb.Enter)
+	b.sees("#said", "Sent.")
+	b.until("!document.documentElement.classList.contains('js') && document.querySelector('#wire').offsetHeight === 0")
+	list, err := w.plane.Sessions(t.Context(), control.ListSessions{})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d sessions, %v", len(list), err)
+	}
+	w.talk(list[0].ID, "wait no more, just fail")
+	b.open("/console/sessions/" + string(list[0].ID))
+	b.sees("#transcript", "You said: hello there")
+	b.shot("no-script")
+	b.focus("text")
+	b.keys("and once more" + kb.Tab + kb.Tab + kb.Tab + kb.Enter)
+	b.until("location.search === '?said=sent'")
+	w.talk(list[0].ID, "end")
+	b.run(chromedp.Reload())
+	b.sees("#transcript", "You said: and once more")
+	b.clean()
+}
+
 func TestA_phone_shows_all_without_moving_sideways(t *testing.T) {
 	t.Parallel()
 	k := someKeys()

@@ -36,6 +36,8 @@ type Config struct {
 	Secure bool
 	// Heartbeat is how long a stream may be silent; 0: 15 s. As often it is looked whether the reader's key is still good.
 	Heartbeat time.Duration
+	// Patience is how long a reader of a stream may take nothing; 0: 10 s. Then he is let go, and comes back at his cursor if he still wants to.
+	Patience time.Duration
 	// Streams bounds how many readers follow sessions at once; 0: 512. Who comes then is asked to come later.
 	Streams int
 	Now     func() time.Time // nil: time.Now
@@ -62,6 +64,9 @@ type asset struct {
 func New(cfg Config) http.Handler {
 	if cfg.Heartbeat <= 0 {
 		cfg.Heartbeat = 15 * time.Second
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = 10 * time.Second
 	}
 	if cfg.Streams <= 0 {
 		cfg.Streams = 512
@@ -155,7 +160,7 @@ type visit struct {
 	cookie string
 }
 
-// May reports whether the visitor's level allows what needs one, so that a page does not offer what would be refused.
+// may reports whether the visitor's level allows what needs one, so that a page does not offer what would be refused.
 func (v visit) may(need control.Level) bool {
 	return v.plane != nil && (v.caller.Level == control.Owner || v.caller.Level >= need)
 }

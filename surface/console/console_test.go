@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -447,21 +448,170 @@ func TestA_stream_ends_when_its_key_is_revoked(t *testing.T) {
 	}
 }
 
+// beside serves the same realm by a console of its own.
+func (w *world) beside(cfg Config) *browser {
+	w.Helper()
+	cfg.Door = &control.Door{Realm: "kitchen", Open: func(context.Context, string) (*control.Plane, error) { return w.plane, nil }}
+	srv := httptest.NewServer(New(cfg))
+	w.Cleanup(srv.Close)
+	b := w.browser()
+	b.at = srv.URL
+	return b
+}
+
 func TestMore_readers_than_may_be_are_asked_to_come_later(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	s := w.create("")
-	h := New(Config{Door: &control.Door{Realm: "kitchen", Open: func(context.Context, string) (*control.Plane, error) { return w.plane, nil }}, Streams: 1})
-	srv := httptest.NewServer(h)
-	defer srv.Close()
-	b := w.browser()
-	b.at = srv.URL
-	_, stop := b.follow("/console/sessions/"+string(s)+"/events", "")
-	a := b.get("/console/sessions/" + string(s) + "/events")
-	stop()
+	page := "/console/sessions/" + string(w.create(""))
+	b := w.beside(Config{Streams: 1})
+	next, stop := b.follow(page+"/events", "")
+	next()
+	a := b.get(page + "/events")
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
 		t.Fatalf("%d %v", a.status, a.header)
 	}
+	stop()
+	for range 20 { // who leaves makes room, however often
+		for until := time.Now().Add(patience); b.knock(page+"/events") != http.StatusOK; {
+			if time.Now().After(until) {
+				t.Fatal("a reader who left still takes a place")
+			}
+		}
+	}
+}
+
+func TestA_reader_who_takes_nothing_is_let_go_and_hinders_nobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	s := w.create("")
+	page := "/console/sessions/" + string(s)
+	b := w.beside(Config{Streams: 2, Patience: 100 * time.Millisecond})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.at, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(conn, "GET %s/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n", page); err != nil {
+		t.Fatal(err)
+	}
+	next, stop := b.follow(page+"/events", "")
+	defer stop()
+	if name, _, _ := next(); name != "state" {
+		t.Fatalf("the first word is %q", name)
+	}
+	text := strings.Repeat("far more than he takes ", 4000)
+	seen := 0
+	for n := 0; ; n++ {
+		w.talk(s, text)
+		for was := seen; seen < was+2; {
+			name, _, data := next()
+			if name == "end" {
+				t.Fatal("the other reader is hindered")
+			}
+			if name == "part" && data["in"] == "transcript" {
+				seen++
+			}
+		}
+		switch status := b.knock(page + "/events"); {
+		case status == http.StatusOK: // the place of the first is free
+			return
+		case status != http.StatusServiceUnavailable || n > 400:
+			t.Fatalf("after %d turns: %d", n, status)
+		}
+	}
+}
+
+// knock asks for a stream, and leaves.
+func (b *browser) knock(path string) int {
+	b.Helper()
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, b.at+path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a, err := b.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = a.Body.Close()
+	return a.StatusCode
+}
+
+func TestAnother_tenants_session_is_not_there(t *testing.T) {
+	t.Parallel()
+	ours, theirs := newWorld(t, nil), newWorld(t, nil)
+	k := someKeys()
+	k.known["other"] = control.Grant{Key: "carl", Realm: "garden", Level: control.Admin}
+	k.known["lost"] = control.Grant{Key: "dora", Realm: "lost", Level: control.Admin}
+	planes := map[string]*control.Plane{"kitchen": ours.plane, "garden": theirs.plane}
+	srv := httptest.NewServer(New(Config{Door: &control.Door{Keys: k, Open: func(_ context.Context, realm string) (*control.Plane, error) {
+		if p := planes[realm]; p != nil {
+			return p, nil
+		}
+		return nil, fmt.Errorf("open /secret/path of realm %s", realm)
+	}}}))
+	defer srv.Close()
+	b := ours.browser()
+	b.at = srv.URL
+	s, absent := string(ours.create("")), id.New()
+	b.post("/console/login", url.Values{"key": {"other"}}).want(t, 200, "carl", "There are no sessions yet")
+	for _, what := range []string{"", "/log", "/events", "/state", "/rows/1/0", "/archive"} {
+		theirs, none := b.get("/console/sessions/"+s+what), b.get("/console/sessions/"+absent+what)
+		if theirs.status != 404 || theirs.body != none.body {
+			t.Errorf("%s: %d, and it is told apart from one that never was", what, theirs.status)
+		}
+	}
+	for _, act := range []string{"inputs", "interrupt", "cancel", "archive"} {
+		b.post("/console/sessions/"+s+"/"+act, url.Values{"text": {"x"}, "run": {"x"}}).want(t, 404)
+	}
+	a := b.post("/console/login", url.Values{"key": {"lost"}})
+	a.want(t, 500, "Something went wrong here")
+	if strings.Contains(a.body, "secret") {
+		t.Fatal("what nobody foresaw is told in detail")
+	}
+}
+
+func FuzzWhere_one_is_led(f *testing.F) {
+	for _, s := range []string{"/", "//x", "/console/sessions/x", "/console/sessions/../../x", "/console/sessions/%0d%0ax", "\\/x", "http:/console/sessions/"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, next string) {
+		got := ours(next)
+		u, err := url.Parse(got)
+		if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(got, "/") || strings.HasPrefix(got, "//") || strings.ContainsAny(got, "\\\r\n") {
+			t.Fatalf("%q leads to %q", next, got)
+		}
+	})
+}
+
+func FuzzProse_loses_nothing(f *testing.F) {
+	for _, s := range []string{nasty, "```\nx\n```", "a `b` `` c", "```go\n", "\x00\xff`"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		v := prose(text, "", len(text)+1)
+		letters := func(s string) string {
+			return strings.NewReplacer("`", "", "\n", "", " ", "", "\t", "", "\r", "").Replace(s)
+		}
+		shown := ""
+		for _, p := range v.Pieces {
+			if p.Code {
+				shown += p.Lang + p.Text
+				continue
+			}
+			for _, s := range p.Spans {
+				shown += s.Text
+			}
+		}
+		if want := letters(text); len(want) < 20 && letters(shown) != want {
+			t.Fatalf("%q is shown as %q", text, shown)
+		}
+		if v.More != 0 {
+			t.Fatalf("%d bytes are said to be missing", v.More)
+		}
+	})
 }
 
 func TestProse_is_cut_at_fences_and_loses_nothing(t *testing.T) {

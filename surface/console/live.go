@@ -19,10 +19,9 @@ import (
 )
 
 const (
-	batch       = 64               // events told at once, if so many are there
-	writeWithin = 10 * time.Second // a reader that takes nothing for so long is let go; he comes back at his cursor
-	maxCatchUp  = 2000             // events a page is brought up to date by; from there on it is made anew
-	logTold     = 200              // lines of the log a page is told at once
+	batch      = 64   // events told at once, if so many are there
+	maxCatchUp = 2000 // events a page is brought up to date by; from there on it is made anew
+	logTold    = 200  // lines of the log a page is told at once
 )
 
 // part is a piece of a page: html goes into the list In, in its order, unless an element of that key is there. Fresh: it takes that one's place.
@@ -377,7 +376,7 @@ func (s *stream) flush() error {
 	if s.buf.Len() == 0 {
 		return nil
 	}
-	if err := s.ctl.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := s.ctl.SetWriteDeadline(time.Now().Add(s.c.Patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	_, err := s.w.Write(s.buf.Bytes())
