@@ -250,6 +250,37 @@ func TestWho_is_signed_in_is_bounded_and_expires(t *testing.T) {
 	}
 }
 
+func TestHow_a_run_failed_is_told_until_another_begins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	b := w.browser()
+	s := w.create("")
+	page := "/console/sessions/" + string(s)
+	w.talk(s, "fail, please")
+	b.get(page).want(t, 200, "The last run failed (llm): ", "the model does not want to", "waits for a reply", `class="state over">consumed`)
+	w.talk(s, "hello")
+	if strings.Contains(b.get(page).body, "The last run failed") {
+		t.Fatal("an old failure is told for ever")
+	}
+	after := regexp.MustCompile(`data-after="([^"]*)"`).FindStringSubmatch(b.get(page).body)[1]
+	next, stop := b.follow(page+"/events?after="+after, "")
+	defer stop()
+	w.talk(s, "fail again")
+	told := []string{}
+	for len(told) < 2 {
+		name, _, data := next()
+		if name == "end" {
+			t.Fatal("the stream ended")
+		}
+		if name == "failure" {
+			told = append(told, data["text"].(string))
+		}
+	}
+	if told[0] != "" || !strings.Contains(told[1], "does not want to") {
+		t.Fatalf("told %q", told)
+	}
+}
+
 func TestErrors_are_pages_in_words_and_objects_for_the_script(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,7 +118,7 @@ func (c *console) inputViews(ctx context.Context, p *control.Plane, s id.Session
 		if only != nil && !slices.Contains(only, x) || only == nil && known.ended && len(out) >= maxInputs {
 			continue
 		}
-		v := inputView{Key: "input-" + string(x), Order: known.at, ID: string(x), Lane: known.lane, State: known.state, Text: known.text, Reason: known.reason, Time: known.time}
+		v := inputView{Key: "input-" + string(x), Order: known.at, ID: string(x), Lane: known.lane, State: known.state, Text: known.text, Reason: strings.ReplaceAll(known.reason, "_", " "), Time: known.time}
 		if !known.ended {
 			st, err := p.Input(ctx, s, x)
 			switch code := fault.CodeOf(err); {
@@ -133,11 +134,11 @@ func (c *console) inputViews(ctx context.Context, p *control.Plane, s id.Session
 		if v.Text == "" {
 			v.Text = c.spoken.get(said{s, x})
 		}
-		switch v.State {
-		case "consumed":
+		switch {
+		case v.State == "consumed" && v.Reason == "":
 			v.Tone = "good"
-		case "abandoned", "superseded", "coalesced":
-			v.Tone = "over"
+		case v.State == "consumed", v.State == "abandoned", v.State == "superseded", v.State == "coalesced":
+			v.Tone = "over" // its end, and no reply
 		default:
 			v.Tone = "open"
 		}

@@ -271,6 +271,11 @@ func (s *stream) settleOwed() error {
 	at := map[transcript.Position]bool{}
 	for n, e := range events {
 		changed = append(changed, s.inputs.tell(e)...)
+		if text, ok := failure(e); ok {
+			if err := s.say("failure", map[string]string{"text": text}, ""); err != nil {
+				return err
+			}
+		}
 		if !e.At.IsZero() && e.At.Message <= s.seen {
 			at[e.At] = true
 		}

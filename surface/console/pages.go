@@ -214,23 +214,22 @@ func number(s string) (int, error) {
 
 type sessionView struct {
 	layout
-	S         control.Session
-	State     stateView
-	Rows      []rowView
-	Earlier   string // address of the page before
-	Live      bool   // it is the latest page, which moves
-	Partial   string // which messages these are, where they are not the latest
-	Inputs    []inputView
-	Log       []logLine
-	LogMore   bool
-	After     string // where the stream begins
-	Nonce     string
-	CanWrite  bool
-	Typed     string
-	Problem   string
-	Labels    []string
-	MaxInput  int
-	Abandoned bool
+	S        control.Session
+	State    stateView
+	Rows     []rowView
+	Earlier  string // address of the page before
+	Live     bool   // it is the latest page, which moves
+	Partial  string // which messages these are, where they are not the latest
+	Inputs   []inputView
+	Log      []logLine
+	LogMore  bool
+	After    string // where the stream begins
+	Nonce    string
+	CanWrite bool
+	Typed    string
+	Problem  string
+	Failure  string // how the last run failed
+	Labels   []string
 }
 
 // locate finds the session that a request names. One of another realm is not there.
@@ -326,6 +325,9 @@ func (c *console) lookAtEvents(ctx context.Context, v visit, s control.Session, 
 	seen := &inputs{}
 	for _, e := range page.Events {
 		seen.tell(e)
+		if text, ok := failure(e); ok {
+			view.Failure = text
+		}
 		if e.Cursor+logShown > s.Cursor {
 			view.Log = append(view.Log, logOf(e))
 		}

@@ -400,6 +400,20 @@ func logOf(e event.Event) logLine {
 	return l
 }
 
+// failure says how a run ended that failed; ok: the event says something about it.
+func failure(e event.Event) (text string, ok bool) {
+	switch p := e.Payload.(type) {
+	case event.RunFailed:
+		if p.Class == "cancelled" {
+			return "The last run was cancelled.", true
+		}
+		return sentence(fmt.Sprintf("the last run failed (%s): %s", strings.ReplaceAll(p.Class, "_", " "), clip(p.Error, 2000))), true
+	case event.RunStarted:
+		return "", true
+	}
+	return "", false
+}
+
 func labels(m map[string]string) []string {
 	var out []string
 	for k, v := range m {

@@ -243,6 +243,7 @@
     on("state", (s) => { tries = 0; told("Live", false); show(s); prune(); });
     on("delta", stream);
     on("part", (p) => { if (p.in === "transcript" && !$(p.key)) quiet(); put(p); });
+    on("failure", (f) => { $("failure").textContent = f.text; $("failure").hidden = !f.text; });
     on("notice", (n) => complain(n.text));
     on("reload", () => location.reload());
   }
