@@ -57,6 +57,7 @@ type List struct {
 	Offset    int
 	Workspace string            // only those of this folder of the server; empty: all
 	Labels    map[string]string // all of them must be on a session
+	Archived  bool              // also those that are a record, or were destroyed
 }
 
 // Sessions lists sessions.
@@ -70,6 +71,9 @@ func (c *Client) Sessions(ctx context.Context, l List) ([]wire.Detail, error) {
 	}
 	if l.Workspace != "" {
 		q.Set("workspace", l.Workspace)
+	}
+	if l.Archived {
+		q.Set("archived", "true")
 	}
 	for k, v := range l.Labels {
 		q.Add("label", k+"="+v)

@@ -132,6 +132,9 @@ func (s Source) String() string {
 	case SourceFlow:
 		return fmt.Sprintf("flow %q", s.Flow)
 	case SourceExternal:
+		if s.Name == "" {
+			return "outside"
+		}
 		return fmt.Sprintf("external source %q", s.Name)
 	case SourceSystem:
 	}

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The README's own commands, as a newcomer types them: an empty home, an empty state folder, no key, no network.
-# What the README shows in a fence marked sh stands here word for word (internal/layers checks it).
+# What the README shows in a fence marked sh stands here word for word (internal/layers checks it):
+#	echo '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}' | ./rkat-rpc --isolated
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -78,6 +79,25 @@ try 0 'rkat models'
 says offline
 says rehearsal
 try 0 'rkat doctor'
+
+# As a daemon, and at one.
+printf '$ %s\n' 'RKAT_MODEL=offline rkat serve &'
+{ RKAT_MODEL=offline rkat serve & daemon=$!; } 2>"$box/serve.err"
+trap 'kill "$daemon" 2>/dev/null; chmod -R u+w "$box"; rm -rf "$box"' EXIT
+for _ in $(seq 100); do curl -sf http://127.0.0.1:8080/readyz >/dev/null && break; sleep 0.1; done
+try 0 'rkat run --server http://127.0.0.1:8080 --tools workspace --workspace "$PWD" "what is in this folder?"'
+says notes.txt
+try 0 'rkat attach --server http://127.0.0.1:8080 --once'
+try 0 'curl -s http://127.0.0.1:8080/sessions'
+says '"session_id"'
+try 0 'curl -s http://127.0.0.1:8080/'
+says '<!doctype html>'
+kill -TERM "$daemon"
+wait "$daemon" || fail "rkat serve ended with $?"
+try 0 'ln -sf "$(command -v rkat)" rkat-rpc'
+try 0 'echo '"'"'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}'"'"' | ./rkat-rpc --isolated'
+says '"contract_version":"0.6.29"'
+rm rkat-rpc
 
 # Wrong use says so and touches nothing.
 try 2 'rkat run --model offline ""'

@@ -250,7 +250,7 @@ func (f far) Session(ctx context.Context, ref string) (control.Session, error) {
 
 // Sessions lists sessions.
 func (f far) Sessions(ctx context.Context, q control.ListSessions) ([]control.Session, error) {
-	list, err := f.Client.Sessions(ctx, client.List{Limit: q.Limit, Offset: q.Offset, Workspace: q.Workspace, Labels: q.Labels})
+	list, err := f.Client.Sessions(ctx, client.List{Limit: q.Limit, Offset: q.Offset, Workspace: q.Workspace, Labels: q.Labels, Archived: q.Archived})
 	out := make([]control.Session, len(list))
 	for i, d := range list {
 		out[i] = session(d)

@@ -59,6 +59,7 @@ type runFlags struct {
 	limitFlags
 	model, tools, system, resume string
 	yolo                         bool
+	labels                       map[string]string
 }
 
 func (c *command) runCommand() *cobra.Command {
@@ -77,6 +78,7 @@ func (c *command) runCommand() *cobra.Command {
 	f.StringVarP(&o.tools, "tools", "t", "workspace", "`PRESET`: none, safe (read only), workspace, full")
 	f.BoolVar(&o.yolo, "yolo", false, "the same as --tools full")
 	f.StringVar(&o.system, "system", "", "`TEXT` of the system prompt")
+	f.StringToStringVar(&o.labels, "label", nil, "`KEY=VALUE` by which 'rkat sessions --label' finds the session")
 	f.StringVar(&o.resume, "resume", "", "go on with `SESSION`: an id or its beginning, last, ~N")
 	f.Lookup("resume").NoOptDefVal = "last"
 	o.limitFlags.add(cmd)
@@ -101,7 +103,7 @@ func (o *runFlags) check(cmd *cobra.Command) error {
 	case o.resume == "":
 		return o.limitFlags.check()
 	}
-	for _, name := range append([]string{"model", "tools", "yolo", "system"}, limitNames...) {
+	for _, name := range append([]string{"model", "tools", "yolo", "system", "label"}, limitNames...) {
 		if cmd.Flags().Changed(name) {
 			return usage("--"+name+" is settled when a session begins, and --resume goes on with one", "Leave one of the two out")
 		}
@@ -132,7 +134,7 @@ func (c *command) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	p := run.Profile{Tools: o.tools}
+	p := run.Profile{Tools: o.tools, Labels: o.labels}
 	if c.remote() && !o.yolo && !cmd.Flags().Changed("tools") {
 		p.Tools = "" // the server has its own default
 	}

@@ -27,7 +27,7 @@ type listed struct {
 
 func (c *command) sessionsCommand() *cobra.Command {
 	var all, asJSON bool
-	var limit, offset int
+	var q control.ListSessions
 	cmd := &cobra.Command{
 		Use:     "sessions",
 		Aliases: []string{"session"},
@@ -38,18 +38,20 @@ func (c *command) sessionsCommand() *cobra.Command {
 			switch {
 			case len(args) > 0:
 				return usage(fmt.Sprintf("sessions does not know %q", args[0]), "To see a session: rkat sessions show "+args[0])
-			case limit < 1 || offset < 0:
+			case q.Limit < 1 || q.Offset < 0:
 				return usage("--limit must be above 0, and --offset not below", "")
 			case all && c.remote():
 				return usage("--all lists the realms of this machine, and a server shows the one of the API key", "Leave one of --all and --server out")
 			}
-			return c.list(cmd.Context(), all, limit, offset)
+			return c.list(cmd.Context(), all, q)
 		},
 	}
 	flags := func(cmd *cobra.Command) {
 		cmd.Flags().BoolVar(&all, "all", false, "those of all realms")
-		cmd.Flags().IntVar(&limit, "limit", 20, "`N` at most")
-		cmd.Flags().IntVar(&offset, "offset", 0, "leave out the `N` latest")
+		cmd.Flags().BoolVar(&q.Archived, "archived", false, "also those that are a record, or were destroyed")
+		cmd.Flags().StringToStringVar(&q.Labels, "label", nil, "only those labelled `KEY=VALUE`")
+		cmd.Flags().IntVar(&q.Limit, "limit", 20, "`N` at most")
+		cmd.Flags().IntVar(&q.Offset, "offset", 0, "leave out the `N` latest")
 		cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	}
 	flags(cmd)
@@ -67,7 +69,7 @@ func (c *command) sessionsCommand() *cobra.Command {
 }
 
 // list prints the sessions of a realm, or of all.
-func (c *command) list(ctx context.Context, all bool, limit, offset int) error {
+func (c *command) list(ctx context.Context, all bool, q control.ListSessions) error {
 	cfg, err := c.settings("")
 	if err != nil {
 		return err
@@ -81,7 +83,7 @@ func (c *command) list(ctx context.Context, all bool, limit, offset int) error {
 	sessions := []listed{}
 	var failed []error
 	for _, realm := range realms {
-		found, err := c.listRealm(ctx, cfg, realm, limit, offset)
+		found, err := c.listRealm(ctx, cfg, realm, q)
 		if err != nil && !all {
 			return err
 		}
@@ -93,13 +95,13 @@ func (c *command) list(ctx context.Context, all bool, limit, offset int) error {
 	if c.json {
 		err = c.printJSON(map[string]any{"sessions": sessions})
 	} else {
-		err = c.printSessions(sessions, all, len(sessions) >= limit)
+		err = c.printSessions(sessions, all, len(sessions) >= q.Limit)
 	}
 	return errors.Join(append(failed, err)...)
 }
 
 // listRealm opens a realm for a listing; one that does not exist has none and is not made.
-func (c *command) listRealm(ctx context.Context, cfg config.Config, realm string, limit, offset int) ([]listed, error) {
+func (c *command) listRealm(ctx context.Context, cfg config.Config, realm string, q control.ListSessions) ([]listed, error) {
 	cfg.Realm, cfg.StateDir = realm, filepath.Join(cfg.StateRoot, realm)
 	if _, err := os.Stat(cfg.StateDir); !c.remote() && errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -108,7 +110,6 @@ func (c *command) listRealm(ctx context.Context, cfg config.Config, realm string
 	if err != nil {
 		return nil, err
 	}
-	q := control.ListSessions{Limit: limit, Offset: offset}
 	if c.remote() {
 		realm, q.Workspace = rt.Realm, cfg.Workspace
 	}
