@@ -87,3 +87,19 @@ func (p *placed) Close() error {
 	p.leave()
 	return err
 }
+
+// counted tells how many connections are open: with 1 for each that comes, and -1 when it has been closed.
+type counted struct {
+	net.Listener
+	count func(float64)
+}
+
+// Accept takes a connection and counts it.
+func (c *counted) Accept() (net.Conn, error) {
+	nc, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c.count(1)
+	return &placed{Conn: nc, leave: sync.OnceFunc(func() { c.count(-1) })}, nil
+}

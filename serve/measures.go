@@ -20,10 +20,12 @@ type Measures struct {
 	took     metrics.Vec
 	inFlight *metrics.Series
 	rpc      metrics.Vec
-	runs     metrics.Vec
-	inputs   *metrics.Series
-	tools    metrics.Vec
-	tokens   metrics.Vec
+	// connected counts JSON-RPC connections over TCP.
+	connected *metrics.Series
+	runs      metrics.Vec
+	inputs    *metrics.Series
+	tools     metrics.Vec
+	tokens    metrics.Vec
 }
 
 // NewMeasures makes measures of a process of this version.
@@ -36,6 +38,7 @@ func NewMeasures(version, commit string, realms func() int) *Measures {
 		[]float64{0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300}, "route")
 	m.inFlight = s.Gauge("rkat_http_requests_in_flight", "HTTP requests that are being answered, streams included.").With()
 	m.rpc = s.Counter("rkat_rpc_requests_total", "JSON-RPC requests that were answered, by method and code of the error; 0: none.", "method", "code")
+	m.connected = s.Gauge("rkat_rpc_connections", "JSON-RPC connections over TCP that are open.").With()
 	s.GaugeFunc("rkat_realms_open", "Realms that are open.", func() float64 { return float64(realms()) })
 	m.inputs = s.Counter("rkat_inputs_accepted_total", "Inputs that became durable.").With()
 	m.runs = s.Counter("rkat_runs_total", "Runs by what became of them: started, completed, failed.", "event")

@@ -185,8 +185,12 @@ func (d *daemon) start() {
 	if d.rpcAt != nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		d.partRPC = cancel
+		at := d.rpcAt
+		if d.Measures != nil {
+			at = &counted{Listener: at, count: d.Measures.connected.Add}
+		}
 		d.servers.Go(func() {
-			if err := d.Speak.Listen(ctx, d.rpcAt); err != nil && !d.going.Load() {
+			if err := d.Speak.Listen(ctx, at); err != nil && !d.going.Load() {
 				d.failed <- fmt.Errorf("serve JSON-RPC: %w", err)
 			}
 		})

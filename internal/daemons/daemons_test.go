@@ -166,6 +166,9 @@ func TestOf_two_servers_of_a_realm_the_second_is_told_of_the_first(t *testing.T)
 	if r.Exit != 1 || !strings.Contains(r.Stderr, fmt.Sprintf("process %d", s.Pid())) || !strings.Contains(r.Stderr, s.url) {
 		t.Error(r)
 	}
+	if !strings.Contains(r.Stderr, "Use that server") {
+		t.Errorf("what to do about it: %v", r)
+	}
 	if r := w.Rkat("sessions"); r.Exit != 0 {
 		t.Errorf("a command beside the server: %v", r)
 	}

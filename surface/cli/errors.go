@@ -184,6 +184,9 @@ func adviceFor(code fault.Code, what string) string {
 		}
 		return "Nothing was changed. To work in the meantime, name another place with RKAT_STATE_DIR"
 	case fault.OwnedElsewhere:
+		if strings.Contains(what, " is served by ") {
+			return "Use that server, or end it first"
+		}
 		return "Another rkat is working on this session. Wait until it is done, or end it and try again"
 	case fault.Busy:
 		return "Something is running or waiting in this session. Wait for it, or interrupt it"
