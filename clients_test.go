@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/llm"
@@ -67,6 +68,21 @@ func TestA_client_brings_tools_to_all_sessions_and_a_session_has_its_own(t *test
 	if got := came(t, p, say(plain, "lookup")); got != "a did lookup of lookup" {
 		t.Error(got)
 	}
+	told := func() (out []string) {
+		page, err := p.EventsSince(t.Context(), plain, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			if x, ok := e.Payload.(event.ToolConfigChanged); ok && x.Domain == event.ClientTools {
+				out = append(out, x.Operation+" "+x.Target)
+			}
+		}
+		return out
+	}
+	if got := told(); !slices.Equal(got, []string{"add callback:lookup"}) {
+		t.Error(got)
+	}
 	mine := say(own.ID, "mine")
 	mine.Client = b
 	if got := came(t, p, mine); got != "b did mine of lookup mine" {
@@ -79,6 +95,9 @@ func TestA_client_brings_tools_to_all_sessions_and_a_session_has_its_own(t *test
 	p.Leave(a)
 	if got := came(t, p, say(plain, "lookup")); !strings.HasPrefix(got, `There is no tool "lookup".`) {
 		t.Errorf("%q", got)
+	}
+	if got := told(); !slices.Equal(got, []string{"add callback:lookup", "remove callback:lookup"}) {
+		t.Error(got)
 	}
 	if _, err := p.CreateSession(t.Context(), control.CreateSession{Profile: run.Profile{Model: "echo", Client: []run.ToolDef{{Name: "bad name"}}}}); fault.CodeOf(err) != fault.Invalid {
 		t.Error(err)

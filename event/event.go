@@ -194,7 +194,7 @@ type (
 		Cause     string `json:"cause,omitempty"` // failed: a stable text
 		Error     string `json:"error,omitempty"` // failed, warning_failed_closed: for people
 
-		Domain   string         `json:"domain,omitempty"`                 // ToolScope, DeferredCatalog; empty: a server
+		Domain   string         `json:"domain,omitempty"`                 // ToolScope, DeferredCatalog, ClientTools; empty: a server
 		Applied  *ToolsApplied  `json:"boundary_applied,omitempty"`       // ToolScope, unless it failed
 		Deferred *ToolsDeferred `json:"deferred_catalog_delta,omitempty"` // DeferredCatalog
 	}

@@ -69,6 +69,7 @@ func (ModelRoutingChanged) payload()   {}
 // The domains of ToolConfigChanged. None: a server that brings tools.
 const (
 	ToolScope       = "tool_scope"       // what a model is offered
+	ClientTools     = "client_tools"     // what clients carry out
 	DeferredCatalog = "deferred_catalog" // what it can ask for
 )
 

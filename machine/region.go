@@ -96,7 +96,7 @@ func (b *step) region(ev Event) error {
 	case Toolset:
 		return b.tools(ev.Event)
 	case Offered:
-		b.s.Transient.Attachment.Catalogue = ev.Catalogue
+		b.offered(ev.Catalogue)
 		return nil
 	case Identity:
 		return b.identity(ev.Event)

@@ -175,4 +175,31 @@ func (b *step) tellTools(o toolset.Outcome) {
 	}
 }
 
+// offered takes note of which tools there are now. Those of clients come and go while the session lives, and that is told; with a process they all go,
+// and are no news when they are registered again.
+func (b *step) offered(c *scope.Catalogue) {
+	was := b.s.Transient.Attachment.Catalogue
+	b.s.Transient.Attachment.Catalogue = c
+	if was == nil || c == nil || !takesWork(b.s.Lifecycle.Phase) {
+		return
+	}
+	tell := func(operation, name string) {
+		b.tell(event.ToolConfigChanged{Operation: operation, Target: "callback:" + name, Phase: "applied", Persisted: false, Domain: event.ClientTools,
+			Turn: b.s.Turn.Round}, transcript.Position{})
+		b.dirty = true
+	}
+	for e := range was.All() {
+		if _, still := c.Get(e.Name); !still && ofClient(e) {
+			tell("remove", e.Name)
+		}
+	}
+	for e := range c.All() {
+		if _, before := was.Get(e.Name); !before && ofClient(e) {
+			tell("add", e.Name)
+		}
+	}
+}
+
+func ofClient(e scope.Entry) bool { return e.Witness.Provenance.Kind == scope.Callback }
+
 func list(n scope.Names) []string { return slices.Collect(n.All()) }

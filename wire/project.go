@@ -272,7 +272,7 @@ func toolConfigOf(p event.ToolConfigChanged) toolConfig {
 			"removed_hidden_count": len(p.Deferred.Removed), "pending_source_count": len(p.Deferred.Pending)}
 	case p.Phase == "warning_failed_closed":
 		out.Info = map[string]any{"kind": "warning_failed_closed", "error": p.Error}
-	case p.Domain == "":
+	case p.Domain == "", p.Domain == event.ClientTools:
 		out.Info = externalInfo(p)
 	}
 	return out
