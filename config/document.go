@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/meerkat-go/meerkat/internal/files"
 )
 
 // Document is the settings of one realm: config.toml in its folder. Its users see JSON. A member that is null is one that is not set, since TOML has no
@@ -26,7 +28,7 @@ type Document struct {
 	Env func(name string) string // where bearer_token_env is looked up; nil: os.Getenv
 
 	mu     sync.Mutex
-	seen   stamp // of the file that is parsed in view
+	seen   files.Stamp // of the file that is parsed in view
 	parsed *View
 }
 
@@ -70,30 +72,30 @@ func (d *Document) Get(_ context.Context) (json.RawMessage, uint64, error) {
 
 // Set replaces the document. expected nil: whatever its generation is. Errors of code invalid change nothing: another generation, and a document that
 // does not hold.
-func (d *Document) Set(_ context.Context, doc json.RawMessage, expected *uint64) (json.RawMessage, uint64, error) {
+func (d *Document) Set(ctx context.Context, doc json.RawMessage, expected *uint64) (json.RawMessage, uint64, error) {
 	next, err := object(doc)
 	if err != nil {
 		return nil, 0, err
 	}
-	return d.change(expected, func(map[string]any) map[string]any { return without(next) })
+	return d.change(ctx, expected, func(map[string]any) map[string]any { return without(next) })
 }
 
 // Patch merges into the document (RFC 7396), and is otherwise like Set.
-func (d *Document) Patch(_ context.Context, patch json.RawMessage, expected *uint64) (json.RawMessage, uint64, error) {
+func (d *Document) Patch(ctx context.Context, patch json.RawMessage, expected *uint64) (json.RawMessage, uint64, error) {
 	p, err := object(patch)
 	if err != nil {
 		return nil, 0, err
 	}
-	return d.change(expected, func(old map[string]any) map[string]any { return merge(old, p) })
+	return d.change(ctx, expected, func(old map[string]any) map[string]any { return merge(old, p) })
 }
 
 // change writes what make makes of the document.
-func (d *Document) change(expected *uint64, make func(old map[string]any) map[string]any) (json.RawMessage, uint64, error) {
-	unlock, err := lock(filepath.Join(d.Dir, lockFile))
+func (d *Document) change(ctx context.Context, expected *uint64, make func(old map[string]any) map[string]any) (doc json.RawMessage, generation uint64, err error) {
+	unlock, err := files.Lock(ctx, filepath.Join(d.Dir, lockFile))
 	if err != nil {
-		return nil, 0, fmt.Errorf("lock the settings: %w", err)
+		return nil, 0, fmt.Errorf("change the settings: %w", err)
 	}
-	defer unlock()
+	defer func() { err = errors.Join(err, unlock()) }()
 	old, err := d.read()
 	if err != nil {
 		return nil, 0, err
@@ -121,8 +123,8 @@ func (d *Document) change(expected *uint64, make func(old map[string]any) map[st
 	if err := d.writeState(documentState{c.generation, c.sum}); err != nil {
 		return nil, 0, err
 	}
-	if err := replace(filepath.Join(d.Dir, documentFile), text); err != nil {
-		return nil, 0, fmt.Errorf("write the settings: %w", err)
+	if err := files.Replace(filepath.Join(d.Dir, documentFile), text); err != nil {
+		return nil, 0, fmt.Errorf("change the settings: %w", err)
 	}
 	return shown(c)
 }
@@ -130,7 +132,7 @@ func (d *Document) change(expected *uint64, make func(old map[string]any) map[st
 func (d *Document) writeState(s documentState) error {
 	data, err := json.Marshal(s)
 	if err == nil {
-		err = replace(filepath.Join(d.Dir, stateFile), data)
+		err = files.Replace(filepath.Join(d.Dir, stateFile), data)
 	}
 	if err != nil {
 		return fmt.Errorf("write the generation of the settings: %w", err)
@@ -191,24 +193,6 @@ func readSmall(path string) ([]byte, error) {
 func sum(data []byte) string {
 	s := sha256.Sum256(data)
 	return hex.EncodeToString(s[:])
-}
-
-// replace writes a file that only its owner may read, whole or not at all.
-func replace(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // shown is the document as its readers get it.

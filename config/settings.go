@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meerkat-go/meerkat/internal/files"
 	"github.com/meerkat-go/meerkat/run"
 )
 
@@ -50,37 +51,15 @@ type SelfHosted struct {
 	Reasoning bool
 }
 
-// stamp tells one state of a file from another.
-type stamp struct {
-	size int64
-	time time.Time
-	same os.FileInfo
-}
-
-func stampOf(path string) (stamp, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return stamp{size: -1}, nil
-	}
-	if err != nil {
-		return stamp{}, err
-	}
-	return stamp{info.Size(), info.ModTime(), info}, nil
-}
-
-func (s stamp) equal(o stamp) bool {
-	return s.size == o.size && s.time.Equal(o.time) && (s.same == nil) == (o.same == nil) && (s.same == nil || os.SameFile(s.same, o.same))
-}
-
 // View returns what the settings mean now. It looks at the file, and reads it only if it has changed.
 func (d *Document) View(context.Context) (*View, error) {
-	at, err := stampOf(filepath.Join(d.Dir, documentFile))
+	at, err := files.StampOf(filepath.Join(d.Dir, documentFile))
 	if err != nil {
 		return nil, fmt.Errorf("look at the settings: %w", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.parsed != nil && d.seen.equal(at) {
+	if d.parsed != nil && d.seen.Same(at) {
 		return d.parsed, nil
 	}
 	c, err := d.read()
