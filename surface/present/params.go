@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +38,16 @@ func content(field string, raw json.RawMessage) (transcript.Blocks, error) {
 	return blocks, nil
 }
 
-var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+// realmName reports whether a realm may be called so: 1 to 64 letters, digits, - and _, a letter or digit first.
+func realmName(name string) bool {
+	for i, r := range []byte(name) {
+		alphanumeric := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !alphanumeric && (i == 0 || r != '-' && r != '_') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}
 
 // Session reads a locator: a session id, or realm:id, where the realm must be this one. An id of another form is invalid, not unknown.
 func Session(realm, locator string) (id.Session, error) {
@@ -53,7 +61,7 @@ func Session(realm, locator string) (id.Session, error) {
 		return "", invalid("session_id", "%v", err)
 	case !ok:
 		return s, nil
-	case !realmName.MatchString(name):
+	case !realmName(name):
 		return "", invalid("session_id", "%q is not the name of a realm", name)
 	case name != realm:
 		return "", invalid("session_id", "the session is of another realm than this server's")
