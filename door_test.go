@@ -417,3 +417,27 @@ func TestA_key_that_was_used_for_something_else_is_refused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestHelp_is_a_session_without_tools_whose_model_knows_what_there_is(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	create, submit, err := control.Help{Question: "how do I make a key?", About: "a script", Model: "echo", Plan: true}.Session()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.CreateSession(t.Context(), create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	submit.Session = s.ID
+	if r, err := p.Turn(t.Context(), submit, nil, nil); err != nil || r.Text != "echo: how do I make a key?\n\nWhat it is for: a script" {
+		t.Errorf("%+v %v", r, err)
+	}
+	rows, err := p.Transcript(t.Context(), s.ID, 1, 2)
+	if err != nil || !strings.Contains(rows[0].Entry.(transcript.System).Text, "rkat keys create") {
+		t.Errorf("%+v %v", rows, err)
+	}
+	if _, _, err := (control.Help{Question: " "}).Session(); fault.CodeOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+}

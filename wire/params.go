@@ -263,3 +263,13 @@ func invalidParams(err error) error {
 	}
 	return out
 }
+
+// HelpParams ask how this software is used.
+type HelpParams struct {
+	Question  string `json:"question"`
+	Prompt    string `json:"prompt,omitempty"`
+	Mode      string `json:"execution_mode,omitempty"` // explain_only, plan_execution
+	Model     string `json:"model,omitempty"`
+	Provider  string `json:"provider,omitempty"`
+	MaxTokens *int   `json:"max_tokens,omitempty"`
+}

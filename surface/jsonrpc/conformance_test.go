@@ -154,7 +154,7 @@ func TestC6_what_is_not_there_is_refused_under_its_id(t *testing.T) {
 	t.Parallel()
 	p := newWorld(t).connect()
 	for n, method := range []string{"mob/list", "comms/peers", "live/open", "mob/stream_open", "session/peer_response_terminal", "schedule/list", "approval/list",
-		"blob/get", "help/ask", "mcp/add", "realm/list", "auth/status/get", "workgraph/list", "session/rewrite_transcript", ""} {
+		"blob/get", "mcp/add", "realm/list", "auth/status/get", "workgraph/list", "session/rewrite_transcript", ""} {
 		p.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":"q%d","method":%q,"params":{"session_id":7}}`, n, cmpOr(method, "x")))
 		_, line := p.until(fmt.Sprintf(`"id":"q%d"`, n))
 		read(t, line).refused(t, jsonrpc2.CodeMethod, "Method not found: "+cmpOr(method, "x"))

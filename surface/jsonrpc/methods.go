@@ -23,7 +23,7 @@ var listed = []string{"initialized", "initialize",
 	"session/create", "session/list", "session/read", "session/history", "session/fork_at", "session/fork_replace", "session/archive",
 	"turn/start", "turn/interrupt", "config/get", "config/set", "config/patch", "capabilities/get", "runtime/host_info", "runtime/capabilities",
 	"runtime/health", "models/catalog", "session/external_event", "session/inject_context", "events/latest_cursor", "events/list_since",
-	"events/snapshot", "session/stream_open", "session/stream_close", "skills/list",
+	"events/snapshot", "session/stream_open", "session/stream_close", "skills/list", "help/ask",
 	// Ours.
 	"input/submit", "input/get", "input/wait", "turn/cancel"}
 
@@ -41,6 +41,7 @@ var methods = table(
 	method{name: "session/external_event", call: externalEvent},
 	method{name: "session/stream_open", call: openStream},
 	method{name: "session/stream_close", call: closeStream},
+	method{name: "help/ask", long: true, call: askHelp},
 	method{name: "turn/start", long: true, call: startTurn},
 	method{name: "turn/interrupt", call: interruptTurn},
 	method{name: "turn/cancel", call: cancelTurn},

@@ -23,6 +23,23 @@ func createSession(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.make(create, submit)
+}
+
+func askHelp(r *request) (any, error) {
+	var p wire.HelpParams
+	if err := wire.Decode(r.params, &p); err != nil {
+		return nil, err
+	}
+	create, submit, err := present.Help(p)
+	if err != nil {
+		return nil, err
+	}
+	return r.make(create, submit)
+}
+
+// make makes a session and runs its first turn, unless that is put off.
+func (r *request) make(create control.CreateSession, submit control.Submit) (any, error) {
 	if err := r.begin(); err != nil {
 		return nil, err
 	}

@@ -462,3 +462,17 @@ func budget(b *wire.BudgetLimits) (run.Budget, error) {
 	}
 	return out, nil
 }
+
+// Help is the session and the first input that answer a question about this software.
+func Help(p wire.HelpParams) (control.CreateSession, control.Submit, error) {
+	h := control.Help{Question: p.Question, About: p.Prompt, Plan: p.Mode == "plan_execution", Model: p.Model, Provider: p.Provider}
+	switch {
+	case p.Mode != "" && p.Mode != "explain_only" && p.Mode != "plan_execution":
+		return control.CreateSession{}, control.Submit{}, invalid("execution_mode", "there is no %q: use explain_only or plan_execution", p.Mode[:min(len(p.Mode), 40)])
+	case p.MaxTokens != nil && *p.MaxTokens <= 0:
+		return control.CreateSession{}, control.Submit{}, invalid("max_tokens", "it is above 0")
+	case p.MaxTokens != nil:
+		h.Tokens = *p.MaxTokens
+	}
+	return h.Session()
+}

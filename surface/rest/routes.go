@@ -234,6 +234,8 @@ func (h *handler) sessionRoutes() []route {
 	return []route{
 		{method: post, pattern: "/sessions", name: "createSession", summary: "Make a session and carry its first turn out, or put that off", level: control.Writer, status: 200,
 			params: []param{requestHeader, keyHeader}, endpoint: takes(200, createSession).as(wire.RunResult{}, wire.DeferredResult{})},
+		{method: post, pattern: "/help", name: "askHelp", summary: "Ask how this software is used, in a session of its own", level: control.Writer, status: 200,
+			params: []param{requestHeader, keyHeader}, endpoint: takes(200, askHelp).as(wire.RunResult{})},
 		{method: get, pattern: "/sessions", name: "listSessions", summary: "List sessions, the one that was updated last first", level: control.Reader, status: 200,
 			params: []param{limitParam, offsetParam, {"label", "query", "string", true, "key=value; all of them must be on a session"},
 				{"workspace", "query", "string", false, "only sessions of this folder"}, {"archived", "query", "boolean", false, "also those that are a record"}, formatParam},

@@ -23,6 +23,19 @@ func createSession(c *call, in wire.CreateParams) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.make(create, first)
+}
+
+func askHelp(c *call, in wire.HelpParams) (any, error) {
+	create, first, err := present.Help(in)
+	if err != nil {
+		return nil, err
+	}
+	return c.make(create, first)
+}
+
+// make makes a session and carries its first turn out, unless that is put off.
+func (c *call) make(create control.CreateSession, first control.Submit) (any, error) {
 	if err := c.keyed(&first.Key); err != nil {
 		return nil, err
 	}
