@@ -128,6 +128,7 @@ func each(s, in string) map[string]request {
 		"hostHealth": {method: "GET", path: "/runtime/health"}, "getConfig": {method: "GET", path: "/config"},
 		"setConfig": {method: "PUT", path: "/config", body: `{"max_tokens":5}`}, "patchConfig": {method: "PATCH", path: "/config", body: `{"patch":{"x":1}}`},
 		"createSession": {method: "POST", path: "/sessions", body: `{"prompt":"hello","model":"speaker","max_tokens":10,"labels":{"a":"b"}}`},
+		"askHelp":       {method: "POST", path: "/help", body: `{"question":"how?","model":"speaker","execution_mode":"plan_execution"}`},
 		"listSessions":  {method: "GET", path: "/sessions?label=a%3Db&limit=3&offset=0&archived=true"}, "getSession": {method: "GET", path: at}, "getDetail": {method: "GET", path: at + "/detail"},
 		"archiveSession": {method: "DELETE", path: at}, "getStatus": {method: "GET", path: at + "/status"}, "getHistory": {method: "GET", path: at + "/history?limit=2"},
 		"getTranscript": {method: "GET", path: at + "/transcript?from=1"}, "getEffects": {method: "GET", path: at + "/effects"},
