@@ -109,7 +109,7 @@ func defaults(settings *config.Document, c Config) func(context.Context) (contro
 			return control.Defaults{}, err
 		}
 		return control.Defaults{Model: cmp.Or(v.Model, c.Model), System: v.System, MaxOutput: v.MaxOutput, MaxRounds: v.MaxRounds, SchemaRetries: v.SchemaRetries,
-			Budget: v.Budget, Retry: v.Retry, Params: v.Params, Builtins: v.Builtins, Shell: v.Shell, MaxSessions: v.MaxSessions, Workspace: c.Workspace}, nil
+			Budget: v.Budget, Limit: v.Limit, Retry: v.Retry, Params: v.Params, Builtins: v.Builtins, Shell: v.Shell, MaxSessions: v.MaxSessions, Workspace: c.Workspace}, nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meerkat-go/meerkat"
 	"github.com/meerkat-go/meerkat/control"
@@ -76,6 +77,21 @@ func TestSettings_count_for_the_next_session_without_a_restart(t *testing.T) {
 	}
 	if _, err := p.CreateSession(t.Context(), control.CreateSession{Provider: "self_hosted", Profile: run.Profile{Model: "nope"}}); err == nil {
 		t.Error("there is no such model")
+	}
+	change(`{"limits":{"budget":1000,"max_duration":"1m"},"budget":{"max_tokens":5000}}`)
+	if _, err := p.CreateSession(t.Context(), control.CreateSession{Profile: run.Profile{Budget: run.Budget{Tokens: 1001}}}); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "at most 1000") {
+		t.Error("more than the realm's limit:", err)
+	}
+	bounded, err := p.CreateSession(t.Context(), control.CreateSession{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := rt.Host().ReadStatus(t.Context(), bounded.ID)
+	if err != nil || st.Profile.Budget != (run.Budget{Tokens: 1000, Duration: time.Minute}) {
+		t.Errorf("%+v %v", st.Profile.Budget, err)
+	}
+	if err := p.Archive(t.Context(), bounded.ID); err != nil {
+		t.Fatal(err)
 	}
 	change(`{"limits":{"max_sessions":2}}`)
 	if _, err := p.CreateSession(t.Context(), control.CreateSession{}); fault.CodeOf(err) != fault.Overloaded || !strings.Contains(err.Error(), "Max sessions reached (2/2)") {

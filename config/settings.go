@@ -27,6 +27,7 @@ type View struct {
 	SchemaRetries int    // agent.structured_output_retries; 0: not set, negative: never
 	Params        json.RawMessage
 	Budget        run.Budget
+	Limit         run.Budget // limits.budget, limits.max_duration: no session has more
 	Retry         run.RetryPolicy
 	Builtins      bool // tools.builtins_enabled
 	Shell         bool // tools.shell_enabled
@@ -107,7 +108,7 @@ func parse(doc map[string]any) (*View, error) {
 			v.Retry.Max = -1
 		}
 	}
-	limits.positive("budget")
+	v.Limit = run.Budget{Tokens: limits.positive("budget"), Duration: limits.duration("max_duration")}
 	if p := agent.section("provider_params"); p.doc != nil {
 		v.Params, r.err = marshal(p.doc, r.err)
 	}

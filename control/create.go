@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
@@ -119,9 +120,9 @@ func (p *Plane) fill(ctx context.Context, req *CreateSession) (limit int, err er
 	f.MaxOutput = cmp.Or(f.MaxOutput, d.MaxOutput)
 	f.MaxRounds = cmp.Or(f.MaxRounds, d.MaxRounds)
 	f.SchemaRetries = cmp.Or(f.SchemaRetries, d.SchemaRetries)
-	f.Budget.Tokens = cmp.Or(f.Budget.Tokens, d.Budget.Tokens)
-	f.Budget.Calls = cmp.Or(f.Budget.Calls, d.Budget.Calls)
-	f.Budget.Duration = cmp.Or(f.Budget.Duration, d.Budget.Duration)
+	if f.Budget, err = budget(f.Budget, d.Budget, d.Limit); err != nil {
+		return 0, err
+	}
 	f.Retry = cmp.Or(f.Retry, d.Retry)
 	if f.Params == nil {
 		f.Params = d.Params
@@ -134,6 +135,29 @@ func (p *Plane) fill(ctx context.Context, req *CreateSession) (limit int, err er
 		return 0, &Error{Code: fault.Invalid, Message: "no model is named: say which, or set agent.model in the realm's settings"}
 	}
 	return cmp.Or(d.MaxSessions, MaxSessions), nil
+}
+
+// budget is what a session may use: what was asked for, else the realm's default, and never more than its limit.
+func budget(asked, usual, most run.Budget) (run.Budget, error) {
+	out := run.Budget{Tokens: cmp.Or(asked.Tokens, usual.Tokens), Calls: cmp.Or(asked.Calls, usual.Calls), Duration: cmp.Or(asked.Duration, usual.Duration)}
+	switch {
+	case most.Tokens > 0 && asked.Tokens > most.Tokens:
+		return out, &Error{Code: fault.Invalid, Message: fmt.Sprintf("budget_limits.max_tokens is at most %d in this realm", most.Tokens)}
+	case most.Duration > 0 && asked.Duration > most.Duration:
+		return out, &Error{Code: fault.Invalid, Message: fmt.Sprintf("budget_limits.max_duration is at most %s in this realm", most.Duration)}
+	case most.Calls > 0 && asked.Calls > most.Calls:
+		return out, &Error{Code: fault.Invalid, Message: fmt.Sprintf("budget_limits.max_tool_calls is at most %d in this realm", most.Calls)}
+	}
+	out.Tokens, out.Calls, out.Duration = atMost(out.Tokens, most.Tokens), atMost(out.Calls, most.Calls), atMost(out.Duration, most.Duration)
+	return out, nil
+}
+
+// atMost bounds a number where 0 is no bound.
+func atMost[N int | time.Duration](n, most N) N {
+	if most > 0 && (n == 0 || n > most) {
+		return most
+	}
+	return n
 }
 
 // named joins a provider and a model to the name that finds it.

@@ -28,6 +28,7 @@ type Defaults struct {
 	MaxRounds     int
 	SchemaRetries int
 	Budget        run.Budget
+	Limit         run.Budget // no session has more; what asks for more is refused
 	Retry         run.RetryPolicy
 	Params        json.RawMessage
 	Builtins      bool // sessions have tools for files
