@@ -38,7 +38,7 @@ func TestSessions_of_a_realm_apart_stay_in_its_workspace_with_no_more_than_its_t
 	if err != nil || s.Workspace != own {
 		t.Fatalf("%+v %v", s, err)
 	}
-	if _, err := p.CreateSession(t.Context(), control.CreateSession{Profile: run.Profile{Model: "rehearsal:/etc/passwd"}}); fault.CodeOf(err) != fault.NotFound {
+	if _, err := p.CreateSession(t.Context(), control.CreateSession{Profile: run.Profile{Model: "rehearsal:/etc/passwd"}}); fault.CodeOf(err) != fault.Invalid {
 		t.Error("any file can be read as a script:", err)
 	}
 	for _, c := range []struct {

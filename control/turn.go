@@ -46,7 +46,7 @@ type RunError struct{ Result Result }
 func (e *RunError) Error() string {
 	o := e.Result.Outcome
 	switch {
-	case o.Status == Cancelled:
+	case e.cancelled():
 		return "request cancelled"
 	case o.Error != "":
 		return o.Error
@@ -56,11 +56,17 @@ func (e *RunError) Error() string {
 	return "the run " + o.Status
 }
 
+// cancelled: somebody ended the run, or its session with it.
+func (e *RunError) cancelled() bool {
+	o := e.Result.Outcome
+	return o.Status == Cancelled || o.Status == Abandoned && runtime.Terminates(o.Cause)
+}
+
 // FaultCode is cancelled, budget, provider, or internal, by the cause.
 func (e *RunError) FaultCode() fault.Code {
 	o := e.Result.Outcome
 	switch {
-	case o.Status == Cancelled:
+	case e.cancelled():
 		return fault.Cancelled
 	case o.Cause == run.CauseBudget, o.Cause == run.CauseTime:
 		return fault.Budget

@@ -16,7 +16,7 @@ type Code uint8
 const (
 	Internal        Code = iota // a defect, or something nobody foresaw
 	Invalid                     // the request is malformed, or refused by a rule that will not change by waiting
-	NotFound                    // no such session, input, model or tool
+	NotFound                    // no such session, input or tool; a model that is not there is Invalid
 	Busy                        // a run is bound, or the session has waiting work, and the caller asked for an idle one
 	NotReady                    // the session's phase does not take this command
 	NotRunning                  // there is no run, or not the one named

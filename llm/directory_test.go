@@ -86,7 +86,7 @@ func TestA_name_that_leads_nowhere_is_answered_with_what_to_do(t *testing.T) {
 			t.Errorf("%.40q: %.300v", c.name, err)
 		}
 	}
-	if _, _, err := directory().Model(context.Background(), "xyzzy"); fault.CodeOf(err) != fault.NotFound {
+	if _, _, err := directory().Model(context.Background(), "xyzzy"); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("an unknown model has the code %v", fault.CodeOf(err))
 	}
 }

@@ -84,9 +84,7 @@ func (e *Error) FaultCode() fault.Code {
 	switch e.Kind {
 	case Unauthenticated, Forbidden:
 		return fault.Unauthenticated
-	case UnknownModel:
-		return fault.NotFound
-	case NotConfigured, InvalidRequest, ContextExceeded, TooLarge:
+	case UnknownModel, NotConfigured, InvalidRequest, ContextExceeded, TooLarge:
 		return fault.Invalid
 	default:
 		return fault.Provider

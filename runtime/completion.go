@@ -158,6 +158,12 @@ func (h *Host) away(ctx context.Context, sid id.Session) bool {
 var terminations = map[string]string{machine.CauseStopped: "runtime stopped", machine.CauseReset: "runtime reset",
 	machine.CauseDestroyed: "runtime destroyed", machine.CauseRetired: "retired without runtime loop"}
 
+// Terminates reports whether the cause of an input's end is a command to its session, such as archiving it, and not what became of its run.
+func Terminates(cause string) bool {
+	_, is := terminations[cause]
+	return is
+}
+
 func outcomeOf(how machine.InputChange) Outcome {
 	e := how.Ended
 	switch e.Status {

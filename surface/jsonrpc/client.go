@@ -237,13 +237,7 @@ func (c *client) carryOut(r *request) {
 		}
 	}
 	result, err := r.method.call(r)
-	if watch := c.server.Observe; watch != nil {
-		code := 0
-		if err != nil {
-			code = refusal(err).Code
-		}
-		watch(r.method.name, code)
-	}
+	c.server.observe(r.method.name, err)
 	c.finish(r, result, err)
 }
 

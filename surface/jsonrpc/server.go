@@ -119,6 +119,18 @@ func (s *Server) Listen(ctx context.Context, l net.Listener) error {
 	}
 }
 
+// observe tells of a request that was carried out. Its params and its answer are nobody else's affair.
+func (s *Server) observe(method string, err error) {
+	code := 0
+	if err != nil {
+		code = refusal(err).Code
+	}
+	if s.Observe != nil {
+		s.Observe(method, code)
+	}
+	s.log().Debug("carried out", "method", method, "code", code)
+}
+
 // turnAway says why and closes.
 func turnAway(nc net.Conn, max int) {
 	_ = nc.SetDeadline(time.Now().Add(time.Second))
