@@ -134,6 +134,7 @@ var layers = []layer{
 	{pkg: "internal/files", band: prove, vendors: []string{"github.com/gofrs/flock"}, why: "it writes files and knows nothing of what is in them"},
 	{pkg: "internal/crash", band: prove, may: []string{"internal/programs"}, why: whyOutside},
 	{pkg: "internal/daemons", band: prove, may: []string{"internal/programs"}, why: whyOutside},
+	{pkg: "internal/sdk", band: prove, may: []string{"internal/programs"}, why: whyOutside},
 	{pkg: "internal/faults", band: prove, may: []string{"internal/programs"}, vendors: []string{"modernc.org/sqlite"}, why: whyOutside},
 	{pkg: "internal/*", band: prove, may: vocabulary, why: whyInternal},
 }
