@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/store"
 )
@@ -16,7 +17,7 @@ type carrier struct {
 	runtime *Runtime
 	stop    context.CancelFunc
 	done    sync.WaitGroup
-	failed  map[id.Session]uint64 // could not be woken as they stand: their versions
+	failed  map[id.Session]uint64 // cannot be woken as they stand, since they are damaged: their versions
 }
 
 // Between two looks: as long as a lease lasts, since before that nobody can take a session from a process that may yet live.
@@ -25,10 +26,13 @@ const (
 	carryAtOnce = 8
 )
 
+func newCarrier(r *Runtime) *carrier { return &carrier{runtime: r, failed: map[id.Session]uint64{}} }
+
 // carryOn starts a carrier. It looks at once.
 func carryOn(r *Runtime) *carrier {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &carrier{runtime: r, stop: cancel, failed: map[id.Session]uint64{}}
+	c := newCarrier(r)
+	c.stop = cancel
 	c.done.Go(func() {
 		timer := time.NewTimer(0)
 		defer timer.Stop()
@@ -79,7 +83,7 @@ func (c *carrier) look(ctx context.Context) time.Duration {
 				delete(c.failed, row.Session)
 			case errors.As(err, &held):
 				next = min(next, max(time.Until(held.Lease.Expires), 50*time.Millisecond))
-			case ctx.Err() == nil:
+			case fault.CodeOf(err) == fault.Corrupt: // anything else may pass, such as a store that fails
 				c.failed[row.Session] = row.Version
 			}
 		})

@@ -126,8 +126,9 @@ func (f *File) current() (map[string]held, error) {
 	if f.read && stamp.Same(f.stamp) {
 		return f.keys, f.err
 	}
-	f.stamp, f.read = stamp, true
 	f.keys, f.err = f.load()
+	var failed *fs.PathError
+	f.stamp, f.read = stamp, !errors.As(f.err, &failed) // that the file could not be read passes, and is not remembered
 	switch {
 	case f.err == nil && len(f.keys) > 0:
 		f.seen = true

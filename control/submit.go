@@ -31,14 +31,13 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 	if err := p.prepare(ctx, req); err != nil {
 		return Receipt{}, err
 	}
-	took := func() {}
+	undo := func() {}
 	if p.Callbacks != nil && req.Client != nil { // before, since the first call may come at once
-		before := p.Callbacks.Issue(req.Session, req.Client)
-		took = func() { p.Callbacks.Issue(req.Session, before) }
+		undo = p.Callbacks.Issue(req.Session, req.Client)
 	}
 	v, _, err := p.Host.AcceptWithCompletion(ctx, req.Session, req.input())
 	if err != nil || v.Duplicate {
-		took()
+		undo()
 	}
 	if err != nil {
 		return Receipt{}, err

@@ -12,8 +12,8 @@ import (
 type Callbacks interface {
 	// Register offers tools to every session, from its next model call on. A tool of the same name is replaced. It returns how many were given.
 	Register(h run.ToolHandler, defs []run.ToolDef) (int, error)
-	// Issue says that this client asked for what the session does now: calls go to it first. nil: nobody did. It returns who did before.
-	Issue(s id.Session, h run.ToolHandler) (before run.ToolHandler)
+	// Issue says that this client asked for what the session does now: calls go to it first. nil: nobody did. undo says that it was refused.
+	Issue(s id.Session, h run.ToolHandler) (undo func())
 	// Leave forgets a client. Its open calls end with an error.
 	Leave(h run.ToolHandler)
 }

@@ -81,11 +81,12 @@ func (c *client) current() *control.Plane {
 	return c.plane
 }
 
-// watchKey looks from time to time whether the key is still good, and ends the connection if it is not.
+// watchKey looks from time to time whether the key is still good, and ends the connection if it is not. Who has shown none when it looks for the
+// second time holds a place that others need.
 func (c *client) watchKey(ctx context.Context, leave context.CancelCauseFunc) {
 	tick := time.NewTicker(cmp.Or(c.server.recheck, Recheck))
 	defer tick.Stop()
-	for {
+	for looks := 1; ; looks++ {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -94,12 +95,16 @@ func (c *client) watchKey(ctx context.Context, leave context.CancelCauseFunc) {
 		c.mu.Lock()
 		p, token := c.plane, c.token
 		c.mu.Unlock()
-		if p == nil {
+		if p == nil && looks < 2 {
 			continue
 		}
 		// Only a "no" counts: a store that cannot be read now says nothing about the key.
 		if _, err := c.server.Door.Enter(ctx, token); fault.CodeOf(err) == fault.Unidentified {
-			leave(errors.New("the key is not good any more"))
+			why := "the key is not good any more"
+			if p == nil {
+				why = "no key was shown in time"
+			}
+			leave(errors.New(why))
 			return
 		}
 	}

@@ -256,6 +256,20 @@ func TestA_connection_whose_key_was_revoked_ends(t *testing.T) {
 	}
 }
 
+func TestA_connection_that_shows_no_key_ends(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.recheck = 5 * time.Millisecond
+	waits := w.connect() // where nobody needs one
+	keyed := newWorld(t)
+	keyed.Door.Keys, keyed.recheck = &ring{}, 5*time.Millisecond
+	p := keyed.connect()
+	if err := p.ended(); err == nil || !strings.Contains(err.Error(), "no key") {
+		t.Error(err)
+	}
+	waits.call(1, "session/list", `{}`).ok(t)
+}
+
 func TestClients_over_TCP_share_a_realm_and_one_that_leaves_takes_nothing_with_it(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

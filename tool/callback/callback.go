@@ -38,6 +38,7 @@ type Desk struct {
 	mu       sync.RWMutex
 	offers   map[string]*offer // tools of every session, by name
 	issuers  map[id.Session]run.ToolHandler
+	left     uint64 // how many have left
 	revision uint64
 }
 
@@ -88,6 +89,9 @@ func (d *Desk) Register(h run.ToolHandler, defs []run.ToolDef) (int, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if n := d.others(h, defs) + len(defs); n > MaxTools {
+		return 0, &Error{fmt.Sprintf("the client would have %d tools, and %d are the most", n, MaxTools)}
+	}
 	if d.offers == nil {
 		d.offers = map[string]*offer{}
 	}
@@ -106,26 +110,52 @@ func (d *Desk) Register(h run.ToolHandler, defs []run.ToolDef) (int, error) {
 	return len(defs), nil
 }
 
-// Issue says that h asked for what the session does now. nil: somebody who carries nothing out. It returns who did before.
-func (d *Desk) Issue(s id.Session, h run.ToolHandler) (before run.ToolHandler) {
+// others counts the tools that h offers beside those.
+func (d *Desk) others(h run.ToolHandler, defs []run.ToolDef) (n int) {
+	for name, o := range d.offers {
+		if slices.Contains(o.by, h) && !slices.ContainsFunc(defs, func(x run.ToolDef) bool { return x.Name == name }) {
+			n++
+		}
+	}
+	return n
+}
+
+// Issue says that h asked for what the session does now. nil: somebody who carries nothing out. undo says that it was refused: it is again who it was
+// before, unless somebody else has asked for something since. If anybody has left since, it is nobody.
+func (d *Desk) Issue(s id.Session, h run.ToolHandler) (undo func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before = d.issuers[s]
+	before, left := d.issuers[s], d.left
+	d.issue(s, h)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.issuers[s] != h {
+			return
+		}
+		if d.left != left { // maybe it was him
+			before = nil
+		}
+		d.issue(s, before)
+	}
+}
+
+func (d *Desk) issue(s id.Session, h run.ToolHandler) {
 	if h == nil {
 		delete(d.issuers, s)
-		return before
+		return
 	}
 	if d.issuers == nil {
 		d.issuers = map[id.Session]run.ToolHandler{}
 	}
 	d.issuers[s] = h
-	return before
 }
 
 // Leave forgets a client. Tools that nobody else registered are gone. Its open calls are its own affair: it ends them with an error.
 func (d *Desk) Leave(h run.ToolHandler) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.left++
 	for name, o := range d.offers {
 		n := len(o.by)
 		o.by = slices.DeleteFunc(o.by, func(x run.ToolHandler) bool { return x == h })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -158,5 +159,51 @@ func TestDeclarations_that_no_model_would_take_are_refused_together(t *testing.T
 	}
 	if err := callback.Check([]run.ToolDef{{Name: "bare"}}); err != nil {
 		t.Error("a tool without a schema takes anything:", err)
+	}
+}
+
+func TestWho_asked_in_vain_leaves_it_as_it_was(t *testing.T) {
+	t.Parallel()
+	d := &callback.Desk{}
+	a, b, c := &client{name: "a"}, &client{name: "b"}, &client{name: "c"}
+	own := named(t, d.Tools("s", []run.ToolDef{def("lookup")}), "lookup")
+	d.Issue("s", a)
+	undo := d.Issue("s", b)
+	undo()
+	if got := said(t, own); !strings.HasPrefix(got, "a did") {
+		t.Error(got)
+	}
+	undo = d.Issue("s", b)
+	d.Issue("s", c)
+	undo()
+	if got := said(t, own); !strings.HasPrefix(got, "c did") {
+		t.Error("somebody else has asked since:", got)
+	}
+	undo = d.Issue("s", b)
+	d.Leave(c)
+	undo()
+	if got := said(t, own); !strings.Contains(got, "No client is connected") {
+		t.Error("who has left carries nothing out:", got)
+	}
+}
+
+func TestA_client_has_no_more_tools_than_may_be_however_often_it_registers(t *testing.T) {
+	t.Parallel()
+	d := &callback.Desk{}
+	a := &client{name: "a"}
+	var all []run.ToolDef
+	for n := range callback.MaxTools {
+		all = append(all, def(fmt.Sprint("t", n)))
+	}
+	for range 2 { // the same again is no more
+		if _, err := d.Register(a, all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := d.Register(a, []run.ToolDef{def("more")}); n != 0 || fault.CodeOf(err) != fault.Invalid {
+		t.Error(n, err)
+	}
+	if _, err := d.Register(&client{name: "b"}, []run.ToolDef{def("more")}); err != nil {
+		t.Error(err)
 	}
 }
