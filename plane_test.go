@@ -155,7 +155,7 @@ func Test_what_cannot_be_meant_is_refused_with_a_public_code_and_writes_nothing(
 		"an unknown model": {func() error {
 			_, err := p.CreateSession(t.Context(), control.CreateSession{Profile: run.Profile{Model: "ech"}})
 			return err
-		}, fault.NotFound},
+		}, fault.Invalid},
 		"an unknown preset": {func() error {
 			_, err := p.CreateSession(t.Context(), control.CreateSession{Profile: run.Profile{Model: "echo", Tools: "most"}})
 			return err
