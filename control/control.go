@@ -51,6 +51,7 @@ type Run struct {
 // CreateSession asks for a new session.
 type CreateSession struct {
 	ID      id.Session  // empty: minted. An existing id is an error of code invalid
+	Key     string      // idempotency key, for one without an ID: the same key again is the session that was made first, as it is now. Empty: none
 	Profile run.Profile // what is not set is taken from the realm's defaults, except Tools if Builtins is set
 	System  string      // system prompt; empty: the realm's
 	// Extra is added to the system prompt, a paragraph each.

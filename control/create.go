@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,8 +32,13 @@ func (p *Plane) CreateSession(ctx context.Context, req CreateSession) (Session, 
 	if err := p.may(Writer); err != nil {
 		return Session{}, err
 	}
+	named := false
 	if req.ID == "" {
-		req.ID = id.Session(id.New())
+		if req.ID, named = req.mint(p.Realm); named {
+			if s, err := p.get(ctx, req.ID); !errors.Is(err, runtime.ErrNotFound) {
+				return s, err
+			}
+		}
 	} else if _, err := id.ParseSession(string(req.ID)); err != nil {
 		return Session{}, &Error{Code: fault.Invalid, Message: err.Error()}
 	}
@@ -58,13 +64,25 @@ func (p *Plane) CreateSession(ctx context.Context, req CreateSession) (Session, 
 	if req.Deferred {
 		req.Profile.System, reg.System = req.System, ""
 	}
-	if err := p.Host.RegisterSession(ctx, req.ID, reg); err != nil {
+	err = p.Host.RegisterSession(ctx, req.ID, reg)
+	if named && errors.Is(err, runtime.ErrExists) { // the same request, twice at once
+		return p.get(ctx, req.ID)
+	}
+	if err != nil {
 		return Session{}, err
 	}
 	if err := p.furnish(ctx, req); err != nil {
 		return Session{}, fmt.Errorf("make session %s ready, which is there now: %w", req.ID, err)
 	}
 	return p.get(ctx, req.ID)
+}
+
+// mint makes the id of a session that comes without one. named: it is that of its key.
+func (r *CreateSession) mint(realm string) (s id.Session, named bool) {
+	if r.Key == "" {
+		return id.Session(id.New()), false
+	}
+	return id.Session(id.Named("session of realm "+realm, r.Key)), true
 }
 
 // check refuses what no realm would take.
@@ -76,6 +94,8 @@ func (r *CreateSession) check() error {
 		return err
 	}
 	switch {
+	case len(r.Key) > maxName:
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("a session's key has at most %d bytes", maxName)}
 	case len(r.Profile.App) > maxApp:
 		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("app_context has %d bytes, and %d are the most", len(r.Profile.App), maxApp)}
 	case len(r.Prompt) > 0 && !r.Deferred:

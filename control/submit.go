@@ -50,6 +50,9 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, nil
 }
 
+// ErrKeyUsed refuses a submit whose idempotency key came with an input that said something else. Its code is invalid.
+var ErrKeyUsed error = &Error{Code: fault.Invalid, Message: "the idempotency key was used for another input"}
+
 // same refuses a key that was used for an input which said something else: its sender would take the end of that one for the end of this.
 func (p *Plane) same(ctx context.Context, req Submit, first id.Input) error {
 	how, err := p.Host.InputState(ctx, req.Session, first)
@@ -57,7 +60,7 @@ func (p *Plane) same(ctx context.Context, req Submit, first id.Input) error {
 		return fmt.Errorf("compare with the first input of the key: %w", err)
 	}
 	if st := how.Item.Stamp; st != nil && st.Correlation != "" && st.Correlation != req.digest() {
-		return &Error{Code: fault.Invalid, Message: "the idempotency key was used for another input"}
+		return ErrKeyUsed
 	}
 	return nil
 }

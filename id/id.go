@@ -59,6 +59,15 @@ func (e Effect) Compare(o Effect) int {
 // New mints a UUID version 7. For the edge only: nothing that decides may call it.
 func New() string { return uuid.Must(uuid.NewV7()).String() }
 
+// Named makes the identifier of what somebody has named, in a scope: a UUID version 8 that is a hash of both. Equal arguments give equal identifiers.
+func Named(scope, name string) string {
+	scoped := sha256.Sum256([]byte(scope))
+	sum := sha256.Sum256(append(scoped[:], name...))
+	u := uuid.UUID(sum[:16])
+	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x3f|0x80
+	return u.String()
+}
+
 // ParseSession accepts a UUID in its canonical textual form.
 func ParseSession(s string) (Session, error) {
 	u, err := uuid.Parse(s)

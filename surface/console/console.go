@@ -38,6 +38,8 @@ type Config struct {
 	Heartbeat time.Duration
 	// Patience is how long a reader of a stream may take nothing; 0: 10 s. Then he is let go, and comes back at his cursor if he still wants to.
 	Patience time.Duration
+	// Forms is how long a form may take to come; 0: 30 s.
+	Forms time.Duration
 	// Streams bounds how many readers follow sessions at once; 0: 512. Who comes then is asked to come later.
 	Streams int
 	Now     func() time.Time // nil: time.Now
@@ -67,6 +69,9 @@ func New(cfg Config) http.Handler {
 	}
 	if cfg.Patience <= 0 {
 		cfg.Patience = 10 * time.Second
+	}
+	if cfg.Forms <= 0 {
+		cfg.Forms = 30 * time.Second
 	}
 	if cfg.Streams <= 0 {
 		cfg.Streams = 512
@@ -146,6 +151,9 @@ func (c *console) guard(next http.Handler) http.Handler {
 		if err := c.csrf.Check(r); err != nil {
 			c.fail(w, r, visit{}, &control.Error{Code: fault.Forbidden, Message: "the request came from a page of another site, and was not carried out"})
 			return
+		}
+		if r.Body != nil && r.Body != http.NoBody { // a form comes soon or not at all. A writer that has no deadlines has none
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(c.Forms))
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -666,5 +667,23 @@ func TestProse_is_cut_at_fences_and_loses_nothing(t *testing.T) {
 	}
 	if v := prose(strings.Repeat("é", 100), "/raw", 21); v.More != 180 || v.Raw != "/raw" {
 		t.Fatalf("%+v", v)
+	}
+}
+
+func TestA_form_that_does_not_come_holds_nothing_for_long(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(New(Config{Door: &control.Door{Keys: someKeys()}, Forms: 20 * time.Millisecond}))
+	t.Cleanup(srv.Close)
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST /console/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nkey=")
+	if _, err := io.ReadAll(conn); err != nil { // an answer, and the end
+		t.Error(err)
 	}
 }

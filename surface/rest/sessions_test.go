@@ -149,6 +149,24 @@ func TestThe_same_key_again_is_the_same_input(t *testing.T) {
 	w.do(request{method: "POST", path: "/sessions/" + s + "/inputs", body: `{"prompt":"x","idempotency_key":"k3"}`, header: head}).refused(t, 400, "BAD_REQUEST")
 }
 
+func TestThe_same_key_again_is_the_same_session(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	create := func(body, key string) map[string]any {
+		return w.do(request{method: "POST", path: "/sessions", body: body, header: map[string]string{"Idempotency-Key": key}}).is(t, 200)
+	}
+	for _, body := range []string{`{"prompt":"once"}`, `{"prompt":"later","initial_turn":"deferred"}`} {
+		first, second, other := create(body, body), create(body, body), create(body, body+"x")
+		if first["session_id"] != second["session_id"] || first["session_id"] == other["session_id"] || first["input_id"] != second["input_id"] {
+			t.Errorf("%v %v %v", first, second, other)
+		}
+	}
+	if list := w.get("/sessions").is(t, 200)["sessions"].([]any); len(list) != 4 {
+		t.Errorf("there are %d sessions", len(list))
+	}
+	w.do(request{method: "POST", path: "/sessions", body: `{"prompt":"something else"}`, header: map[string]string{"Idempotency-Key": `{"prompt":"once"}`}}).refused(t, 400, "BAD_REQUEST")
+}
+
 func TestA_turn_in_a_busy_session_is_refused_and_an_interrupt_ends_one(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

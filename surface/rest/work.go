@@ -39,6 +39,7 @@ func (c *call) make(create control.CreateSession, first control.Submit) (any, er
 	if err := c.keyed(&first.Key); err != nil {
 		return nil, err
 	}
+	create.Key = first.Key
 	req, err := c.h.requests.begin(c)
 	if err != nil {
 		return nil, err
@@ -61,6 +62,9 @@ func (c *call) make(create control.CreateSession, first control.Submit) (any, er
 	}
 	first.Session = made.ID
 	out, err := c.turn(req, first)
+	if errors.Is(err, control.ErrKeyUsed) { // the session was made by another request
+		return nil, err
+	}
 	if err != nil {
 		return nil, failedAfterCreation(c.plane.Realm, made, err)
 	}
