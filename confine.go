@@ -9,7 +9,9 @@ import (
 
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/run"
+	"github.com/meerkat-go/meerkat/tool"
 )
 
 // presets are the sets of our tools, each with all that those before it have.
@@ -37,6 +39,19 @@ func (c Config) confine(p run.Profile) error {
 		return &control.Error{Code: fault.Forbidden, Message: "sessions here work in " + c.Within + " and nowhere else"}
 	}
 	return nil
+}
+
+// confined is tools of sessions, unless a session was allowed more when it was made than it would be now: then its runs fail.
+func (c Config) confined(tools func(id.Session, run.Profile) (*tool.Registry, error)) func(id.Session, run.Profile) (*tool.Registry, error) {
+	if c.Most == "" && c.Within == "" {
+		return tools
+	}
+	return func(s id.Session, p run.Profile) (*tool.Registry, error) {
+		if err := c.confine(p); err != nil {
+			return nil, err
+		}
+		return tools(s, p)
+	}
 }
 
 // within reports whether a folder is another or lies in it, wherever links lead.

@@ -68,7 +68,7 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 	boxes := newToolboxes(c.Tools)
 	ex := c.Executor
 	if ex == nil {
-		ex = &agent.Executor{Models: r.models, Tools: boxes.of, Edition: boxes.clients.Revision}
+		ex = &agent.Executor{Models: r.models, Tools: c.confined(boxes.of), Edition: boxes.clients.Revision}
 	}
 	host := runtime.Config{Store: st, Feed: r.hub, Owner: process.Self(), Gone: process.Gone, Executor: ex, Tend: c.Daemon}
 	if c.Executor == nil {

@@ -16,7 +16,7 @@ type serverFlags struct {
 	realm, instance, backend                    string
 	stateRoot, contextRoot, userRoot            string
 	isolated, allowRemote, exposePaths, version bool
-	tcp                                         string
+	tcp, tools                                  string
 	liveWS, liveScheme                          string
 	liveWebRTC                                  bool
 	liveTimeout                                 int
@@ -40,6 +40,7 @@ func newFlags(name, what string) (*serverFlags, *flag.FlagSet) {
 	set.StringVar(&f.stateRoot, "state-root", "", "`folder` of all realms (default: RKAT_STATE_DIR, or ~/.rkat/realms)")
 	set.StringVar(&f.contextRoot, "context-root", "", "`folder` that sessions work in (default: this one)")
 	set.StringVar(&f.userRoot, "user-config-root", "", "`folder` of the user's settings; nothing is read from there yet")
+	set.StringVar(&f.tools, "tools", "", "most `tools` of a session: none, safe, workspace or full (default: full, or workspace where keys are needed)")
 	set.BoolVar(&f.version, "version", false, "print the version")
 	return f, set
 }

@@ -28,6 +28,10 @@ type house struct {
 	instance string // name among the processes of the realm
 	paths    bool   // clients are told where files are
 	alone    bool   // one realm, whoever asks, and no keys: for a process that one client has to itself
+	tools    string // the largest preset of tools that a session may have; empty: workspace where keys are needed, else full
+	folder   bool   // somebody named the folder to work in, and with it allowed it to all who have keys
+
+	keyed bool // keys were needed when it began: others than its owner come in
 
 	realms   *meerkat.Realms
 	owners   *serve.Owners
@@ -41,9 +45,20 @@ func newHouse(ctx context.Context, h house) (*house, error) {
 	h.started = time.Now()
 	every := testModel(h.env)
 	c := meerkat.Config{Providers: h.config.Providers, Daemon: true, Model: modelFor(h.config, every), Workspace: h.config.Workspace, Every: every}
+	keys := access.Of(h.config.StateRoot)
+	if !h.alone {
+		var err error
+		if h.keyed, err = keys.Required(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := h.bound(&c); err != nil {
+		return nil, err
+	}
 	h.measures = serve.NewMeasures(version, commit(), func() int { return h.realms.Len() })
 	c.Watch = h.measures.Event
 	h.realms = meerkat.OpenRealms(h.config.StateRoot, c)
+	h.realms.Apart = h.keyed && !h.folder
 	h.owners = serve.NewOwners(h.config.StateRoot, h.name)
 	h.door = &control.Door{Realm: h.config.Realm, Open: h.open}
 	h.initial = []string{h.config.Realm}
@@ -51,14 +66,9 @@ func newHouse(ctx context.Context, h house) (*house, error) {
 		return &h, nil
 	}
 	h.realms.Admit = h.owners.Admit
-	keys := access.Of(h.config.StateRoot)
 	h.door.Keys = keys
-	if h.config.Named {
+	if h.config.Named || !h.keyed {
 		return &h, nil
-	}
-	need, err := keys.Required(ctx)
-	if err != nil || !need {
-		return &h, err
 	}
 	list, err := keys.List(ctx)
 	realms := map[string]bool{}
@@ -71,10 +81,33 @@ func newHouse(ctx context.Context, h house) (*house, error) {
 	return &h, err
 }
 
+// bound says how far sessions may go. Those who come in with a key are not whoever runs this process: without a word of his they have no shell, and work in
+// their realm's folder.
+func (h *house) bound(c *meerkat.Config) error {
+	switch h.tools {
+	case "":
+		if h.keyed {
+			c.Most = "workspace"
+		}
+	case "none", "safe", "workspace":
+		c.Most = h.tools
+	case "full":
+	default:
+		return usageError("there is no preset of tools %q: use none, safe, workspace or full", h.tools)
+	}
+	if h.keyed && h.folder {
+		c.Within = c.Workspace
+	}
+	return nil
+}
+
 // open lets whoever has a key into its realm, unless the server is for another one alone.
 func (h *house) open(ctx context.Context, realm string) (*control.Plane, error) {
 	if h.config.Named && realm != h.config.Realm {
 		return nil, &control.Error{Code: fault.Forbidden, Message: "the key is for a realm that is not served here"}
+	}
+	if !h.keyed && realm != h.config.Realm {
+		return nil, &control.Error{Code: fault.Forbidden, Message: "the server began when nobody needed a key, and serves one realm: start it anew to serve others"}
 	}
 	opened, err := h.realms.Plane(ctx, realm)
 	if err != nil {

@@ -29,7 +29,7 @@ func runREST(args []string) int {
 		return complain("rkat-rest", err)
 	}
 	ctx := context.Background()
-	h, err := newHouse(ctx, house{name: "rkat-rest", about: "meerkat-rest", config: cfg, env: os.Getenv, log: log, instance: f.instance, paths: f.exposePaths})
+	h, err := newHouse(ctx, house{name: "rkat-rest", about: "meerkat-rest", config: cfg, env: os.Getenv, log: log, instance: f.instance, paths: f.exposePaths, tools: f.tools, folder: f.contextRoot != ""})
 	if err != nil {
 		return complain("rkat-rest", err)
 	}

@@ -34,7 +34,7 @@ func runRPC(args []string) int {
 		return complain("rkat-rpc", err)
 	}
 	h, err := newHouse(context.Background(), house{name: "rkat-rpc", about: "meerkat-rpc", config: cfg, env: os.Getenv, log: log, alone: f.tcp == "",
-		instance: f.instance, paths: f.tcp == ""})
+		instance: f.instance, paths: f.tcp == "", tools: f.tools, folder: f.contextRoot != ""})
 	if err != nil {
 		return complain("rkat-rpc", err)
 	}

@@ -13,7 +13,7 @@ func serveCommand(ctx context.Context, o cli.ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	h, err := newHouse(ctx, house{name: "rkat serve", config: o.Config, env: o.Env, log: log})
+	h, err := newHouse(ctx, house{name: "rkat serve", config: o.Config, env: o.Env, log: log, tools: o.Tools, folder: o.Folder})
 	if err != nil {
 		return err
 	}

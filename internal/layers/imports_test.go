@@ -135,6 +135,7 @@ var layers = []layer{
 	{pkg: "internal/crash", band: prove, may: []string{"internal/programs"}, why: whyOutside},
 	{pkg: "internal/daemons", band: prove, may: []string{"internal/programs"}, why: whyOutside},
 	{pkg: "internal/sdk", band: prove, may: []string{"internal/programs"}, why: whyOutside},
+	{pkg: "internal/siege", band: prove, may: []string{"internal/programs"}, why: whyOutside},
 	{pkg: "internal/faults", band: prove, may: []string{"internal/programs"}, vendors: []string{"modernc.org/sqlite"}, why: whyOutside},
 	{pkg: "internal/*", band: prove, may: vocabulary, why: whyInternal},
 }
