@@ -67,8 +67,25 @@ func NewOwners(stateRoot, name string) *Owners {
 
 func (o *Owners) path(realm string) string { return filepath.Join(o.root, realm, "daemon.lock") }
 
+// A process that is killed while it starts another leaves its locks to that one for as long as it takes to become a program: so long it is tried again.
+const (
+	lockTries = 20
+	lockPause = 25 * time.Millisecond
+)
+
 // Take holds a realm: *OwnedError if another daemon does. One that is held already stays so.
 func (o *Owners) Take(realm string) error {
+	var owned *OwnedError
+	for n := 1; ; n++ {
+		err := o.take(realm)
+		if !errors.As(err, &owned) || n == lockTries {
+			return err
+		}
+		time.Sleep(lockPause)
+	}
+}
+
+func (o *Owners) take(realm string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.held[realm] != nil {

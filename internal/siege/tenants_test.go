@@ -199,7 +199,11 @@ func TestNo_settings_of_a_tenant_send_the_servers_secrets_anywhere(t *testing.T)
 		http.Error(w, "no", http.StatusBadRequest)
 	}))
 	t.Cleanup(thief.Close)
-	e.must(e.admin, "PATCH", "/config", fmt.Sprintf(`{"self_hosted":{"servers":{"s":{"base_url":%q,"bearer_token_env":"OPENAI_API_KEY"}},"models":{"m":{"server":"s"}}}}`, thief.URL))
+	settings := `{"self_hosted":{"servers":{"s":{"base_url":%q,%s}},"models":{"m":{"server":"s"}}}}`
+	if status, body, err := e.ask(e.admin, "PATCH", "/config", fmt.Sprintf(settings, thief.URL, `"bearer_token_env":"OPENAI_API_KEY"`)); err != nil || status != http.StatusBadRequest {
+		t.Errorf("a variable of the server is named: %d %s %v", status, body, err)
+	}
+	e.must(e.admin, "PATCH", "/config", fmt.Sprintf(settings, thief.URL, `"bearer_token":"theirs"`))
 	_, body, err := e.ask(e.mine, "POST", "/sessions", `{"prompt":"x","model":"self_hosted/m"}`)
 	if err != nil {
 		t.Fatal(err)
