@@ -350,3 +350,15 @@ func TestEvery_code_has_a_number_a_status_and_a_name(t *testing.T) {
 		t.Errorf("too few names: %v", slices.Sorted(maps.Keys(names)))
 	}
 }
+
+func TestA_gap_has_the_time_of_the_event_before_it(t *testing.T) {
+	t.Parallel()
+	s, at := wire.NewStream(session), time.UnixMilli(1760000000000)
+	s.Tell(event.Event{Session: session, Time: at, Payload: event.TextDelta{Delta: "x"}})
+	if told := s.Tell(event.Event{Session: session, Payload: event.Gap{From: 1}}); len(told) != 1 || told[0].TimestampMS != at.UnixMilli() {
+		t.Errorf("%+v", told)
+	}
+	if told := wire.NewStream(session).Tell(event.Event{Session: session, Payload: event.Gap{From: 1}}); told[0].TimestampMS <= 0 {
+		t.Errorf("the first of a stream: %+v", told)
+	}
+}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/meerkat-go/meerkat/event"
 	"github.com/meerkat-go/meerkat/id"
@@ -12,6 +13,7 @@ type Stream struct {
 	session id.Session
 	source  string
 	seq     uint64
+	at      time.Time // of the last event
 }
 
 // NewStream begins a stream.
@@ -19,6 +21,13 @@ func NewStream(s id.Session) *Stream { return &Stream{session: s, source: "sessi
 
 // Tell says how an event is told: as one or two events of the contract, or as an additive one. One that says nothing is not told.
 func (s *Stream) Tell(e event.Event) []Envelope {
+	if e.Time.IsZero() { // a gap, which is noticed here and happened nowhere: it stands behind the event before it
+		if s.at.IsZero() {
+			s.at = time.Now()
+		}
+		e.Time = s.at
+	}
+	s.at = e.Time
 	told := Project(e)
 	out := make([]Envelope, len(told))
 	for n, p := range told {

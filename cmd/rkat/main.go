@@ -34,7 +34,12 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "Error: the working folder cannot be read:", err)
 		return cli.ExitFailed
 	}
+	model := ""
+	if testModel(os.Getenv) != nil {
+		model = testName
+	}
 	return cli.Main(context.Background(), world, cli.App{
+		Model:       model,
 		Open:        open,
 		CheckStore:  meerkat.CheckStore,
 		Demo:        showDemo,

@@ -53,13 +53,16 @@ func testModel(env func(string) string) llm.Model {
 	return nil
 }
 
+// testName is what the test model is called where nobody names a model.
+const testName = "test"
+
 // modelFor is the model of sessions whose maker names none, where the settings do not either: the default of the first provider there is.
 func modelFor(c config.Config, every llm.Model) string {
 	if c.Model != "" {
 		return c.Model
 	}
 	if every != nil {
-		return "test"
+		return testName
 	}
 	for _, m := range meerkat.Models(c.Providers) {
 		if m.Default && m.Configured {

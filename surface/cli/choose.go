@@ -24,6 +24,10 @@ func (c *command) choose(ctx context.Context, cfg config.Config) (config.Config,
 		}
 		return cfg, nil
 	}
+	if c.app.Model != "" {
+		cfg.Model = c.app.Model
+		return cfg, nil
+	}
 	for _, p := range cfg.Providers {
 		if p.Hosted() || p.Kind == config.Anthropic {
 			for _, m := range c.app.Models(cfg) {

@@ -80,6 +80,7 @@ type App struct {
 	// CheckStore reads all that is kept in a state folder and says what is damaged.
 	CheckStore  func(ctx context.Context, stateDir string) error
 	Models      func(c config.Config) []Model
+	Model       string // of runs for which nobody names one, before any is looked for; empty: there is none
 	FindServers func(ctx context.Context) []config.Server
 	ListModels  func(ctx context.Context, p config.Provider) ([]string, error)
 	// Demo shows the product on out. Args are for the processes it starts of itself; empty: it is the first.

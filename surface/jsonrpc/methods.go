@@ -2,9 +2,11 @@ package jsonrpc
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	"github.com/meerkat-go/meerkat/control"
+	"github.com/meerkat-go/meerkat/fault"
 	"github.com/meerkat-go/meerkat/surface/present"
 	"github.com/meerkat-go/meerkat/wire"
 )
@@ -128,7 +130,10 @@ func listSkills(r *request) (any, error) {
 	}
 	_, err := r.plane.Skills(r.ctx)
 	if err == nil {
-		err = &control.Error{Message: "skills cannot be told yet"}
+		err = errors.New("skills cannot be told yet")
+	}
+	if fault.CodeOf(err) == fault.Unavailable { // of this one method the contract says that it is an internal error
+		err = &control.Error{Message: err.Error()}
 	}
 	return nil, err
 }
