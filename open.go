@@ -38,7 +38,8 @@ type Config struct {
 	// Model and Workspace are what a session has that is made without; the realm's settings go before Model. Both may be empty.
 	Model, Workspace string
 	// Most is the largest preset of tools that a session may have, and Within the folder that its workspace must be in, for those who open the realm to
-	// others. Empty: full, and anywhere. What is asked for beyond them is refused with code forbidden.
+	// others. Empty: full, and anywhere. What is asked for beyond them is refused with code forbidden. With Within the realm's settings name no variables of
+	// this process's environment either.
 	Most, Within string
 	// Watch is told of every event of every session, deltas included. It must be quick: what it watches waits for it.
 	Watch func(event.Event)
@@ -62,7 +63,7 @@ func Open(ctx context.Context, c Config) (*Runtime, error) {
 	}
 	var settings *config.Document
 	if c.StateDir != "" {
-		settings = &config.Document{Dir: c.StateDir}
+		settings = &config.Document{Dir: c.StateDir, NoEnv: c.Within != ""}
 	}
 	r := &Runtime{hub: &feed.Hub{Watch: c.Watch}, store: st, models: newModels(c, settings)}
 	boxes := newToolboxes(c.Tools)

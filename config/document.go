@@ -26,9 +26,12 @@ import (
 type Document struct {
 	Dir string                   // folder of the realm; it must exist to be written to
 	Env func(name string) string // where bearer_token_env is looked up; nil: os.Getenv
+	// NoEnv refuses bearer_token_env: whoever writes these settings says where a token is sent, and is not to have those of this process.
+	NoEnv bool
 
 	mu     sync.Mutex
 	seen   files.Stamp // of the file that is parsed in view
+	sum    string      // of what it said
 	parsed *View
 }
 
@@ -59,11 +62,15 @@ type content struct {
 	doc        map[string]any
 	generation uint64
 	sum        string
+	edited     bool // it is not what was written last: somebody edited it by hand, or is writing it now
 }
 
 // Get returns the document as it counts, with the defaults that are always in it, and its generation.
-func (d *Document) Get(_ context.Context) (json.RawMessage, uint64, error) {
+func (d *Document) Get(ctx context.Context) (json.RawMessage, uint64, error) {
 	c, err := d.read()
+	if err == nil && c.edited {
+		c, err = d.readAlone(ctx, c)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -105,10 +112,10 @@ func (d *Document) change(ctx context.Context, expected *uint64, make func(old m
 			Advice: "Read the settings again, and make the change to those"}
 	}
 	next := make(old.doc)
-	if err := unredact("", next, old.doc); err != nil {
+	if err := unredact(next, old.doc); err != nil {
 		return nil, 0, err
 	}
-	if _, err := parse(next); err != nil {
+	if _, err := d.parse(next); err != nil {
 		return nil, 0, err
 	}
 	text, err := toml.Marshal(next)
@@ -118,7 +125,7 @@ func (d *Document) change(ctx context.Context, expected *uint64, make func(old m
 	if len(text) > maxDocument {
 		return nil, 0, &Error{What: fmt.Sprintf("the settings have %d bytes, and %d are the most", len(text), maxDocument), Advice: "Make them smaller"}
 	}
-	c := content{next, old.generation + 1, sum(text)}
+	c := content{doc: next, generation: old.generation + 1, sum: sum(text)}
 	// The state first: a document without its state would look like one that was edited by hand, and get the same generation.
 	if err := d.writeState(documentState{c.generation, c.sum}); err != nil {
 		return nil, 0, err
@@ -127,6 +134,19 @@ func (d *Document) change(ctx context.Context, expected *uint64, make func(old m
 		return nil, 0, fmt.Errorf("change the settings: %w", err)
 	}
 	return shown(c)
+}
+
+// readAlone reads the document while nobody writes it. c is what was read without that care, which is all there is where the folder cannot be written.
+func (d *Document) readAlone(ctx context.Context, c content) (_ content, err error) {
+	unlock, err := files.Lock(ctx, filepath.Join(d.Dir, lockFile))
+	switch {
+	case ctx.Err() != nil:
+		return content{}, fmt.Errorf("read the settings: %w", err)
+	case err != nil:
+		return c, nil
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	return d.read()
 }
 
 func (d *Document) writeState(s documentState) error {
@@ -167,6 +187,7 @@ func (d *Document) read() (content, error) {
 		return c, nil
 	}
 	c.generation++
+	c.edited = true
 	return c, nil
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/meerkat-go/meerkat/fault"
+	"github.com/meerkat-go/meerkat/internal/files"
 )
 
 func set(t *testing.T, d *Document, doc string) uint64 {
@@ -151,6 +153,102 @@ func TestSecrets_are_kept_and_not_shown(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(d.Dir, documentFile)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Error(info.Mode(), err)
+	}
+}
+
+func TestSecrets_are_known_by_the_end_of_their_name_and_addresses_shown_without_theirs(t *testing.T) {
+	t.Parallel()
+	d := &Document{Dir: t.TempDir()}
+	const doc = `{"x":{"apiKey":"s1","db_password":"s2","Authorization":"s3","webhook-secret":"s4","tokens":["plain"],"auth_token":["s5"],
+		"url":"https://me:s6@host/path?q=1","max_tokens":5,"bearer_token_env":"NAME","note":"[redacted] is a word"}}`
+	set(t, d, doc)
+	data, _, err := d.Get(t.Context())
+	for _, s := range []string{"s1", "s2", "s3", "s4", "s5", "s6"} {
+		if strings.Contains(string(data), `"`+s) || strings.Contains(string(data), s+"@") {
+			t.Errorf("%s is shown: %s", s, data)
+		}
+	}
+	for _, s := range []string{"plain", "NAME", "host/path?q=1", "is a word"} {
+		if !strings.Contains(string(data), s) {
+			t.Errorf("%s is hidden: %s", s, data)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.Set(t.Context(), data, nil); err != nil { // what was read is written back
+		t.Fatal(err)
+	}
+	c, err := d.read()
+	x, _ := c.doc["x"].(map[string]any)
+	if err != nil || x["url"] != "https://me:s6@host/path?q=1" || x["apiKey"] != "s1" || !cmp.Equal(x["auth_token"], []any{"s5"}) {
+		t.Errorf("%v %v", x, err)
+	}
+	if _, _, err := d.Patch(t.Context(), json.RawMessage(`{"x":{"url":"https://[redacted]@elsewhere"}}`), nil); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("a password goes to another address: %v", err)
+	}
+}
+
+func TestWho_reads_while_settings_are_written_reads_what_is_written(t *testing.T) {
+	t.Parallel()
+	d := &Document{Dir: t.TempDir()}
+	set(t, d, `{"max_tokens":1}`)
+	unlock, err := files.Lock(t.Context(), filepath.Join(d.Dir, lockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := []byte("max_tokens = 2\n")
+	if err := d.writeState(documentState{2, sum(text)}); err != nil { // the first half of a write
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	if doc, n, err := d.Get(ctx); err == nil {
+		t.Errorf("half of a write is read: %s of %d", doc, n)
+	}
+	if err := errors.Join(files.Replace(filepath.Join(d.Dir, documentFile), text), unlock()); err != nil {
+		t.Fatal(err)
+	}
+	if doc, n := get(t, d); n != 2 || doc["max_tokens"] != 2.0 {
+		t.Errorf("%v of %d", doc, n)
+	}
+}
+
+func TestA_change_that_looks_like_none_counts(t *testing.T) {
+	t.Parallel()
+	d := &Document{Dir: t.TempDir()}
+	set(t, d, `{"max_tokens":5}`)
+	path := filepath.Join(d.Dir, documentFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := d.View(t.Context()); err != nil || v.MaxOutput != 5 {
+		t.Fatal(v, err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In place, as long as before, and within the same tick of the clock.
+	if err := errors.Join(os.WriteFile(path, []byte(strings.Replace(string(data), "5", "7", 1)), 0o600), os.Chtimes(path, info.ModTime(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := d.View(t.Context()); err != nil || v.MaxOutput != 7 {
+		t.Error(v.MaxOutput, err)
+	}
+}
+
+func TestSettings_of_strangers_name_no_variables_of_this_process(t *testing.T) {
+	t.Parallel()
+	d := &Document{Dir: t.TempDir(), NoEnv: true}
+	const doc = `{"self_hosted":{"servers":{"a":{"base_url":"http://h:1","bearer_token_env":"ANTHROPIC_API_KEY"}}}}`
+	if _, _, err := d.Set(t.Context(), json.RawMessage(doc), nil); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "self_hosted.servers.a.bearer_token_env") {
+		t.Error(err)
+	}
+	set(t, &Document{Dir: d.Dir}, doc)
+	if v, err := d.View(t.Context()); err == nil {
+		t.Errorf("%+v", v)
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -125,32 +126,53 @@ func drop(v any) any {
 }
 
 // secrets are members whose text is never shown, wherever they stand.
-var secrets = []string{"bearer_token", "api_key", "secret", "client_secret", "password", "token", "access_token", "refresh_token"}
+var secrets = []string{"token", "apikey", "accesskey", "privatekey", "secretkey", "secret", "password", "passwd", "passphrase", "authorization", "credential", "credentials", "cookie"}
 
-func secret(key string) bool { return slices.Contains(secrets, strings.ToLower(key)) }
+// secret goes by how a member's name ends, however it is written: bearer_token and clientSecret, but neither max_tokens nor bearer_token_env.
+func secret(key string) bool {
+	key = strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(key))
+	return slices.ContainsFunc(secrets, func(s string) bool { return strings.HasSuffix(key, s) })
+}
+
+// hidden is a text as it is shown: a secret not at all, and an address without the password in it.
+func hidden(key, text string) string {
+	if text == "" {
+		return ""
+	}
+	if secret(key) {
+		return Redacted
+	}
+	if !strings.Contains(text, "@") || !strings.Contains(text, "://") {
+		return text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.User == nil {
+		return text
+	}
+	u.User = nil
+	scheme, rest, _ := strings.Cut(u.String(), "://")
+	return scheme + "://" + Redacted + "@" + rest
+}
 
 // redacted is a document to be shown. It shares nothing with the one that is kept.
 func redacted(doc map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range doc {
-		text, is := v.(string)
-		if secret(k) && is && text != "" {
-			out[k] = Redacted
-			continue
-		}
-		out[k] = redactedValue(v)
+		out[k] = redactedValue(k, v)
 	}
 	return out
 }
 
-func redactedValue(v any) any {
+func redactedValue(key string, v any) any {
 	switch v := v.(type) {
+	case string:
+		return hidden(key, v)
 	case map[string]any:
 		return redacted(v)
 	case []any:
 		out := make([]any, len(v))
 		for n, x := range v {
-			out[n] = redactedValue(x)
+			out[n] = redactedValue(key, x)
 		}
 		return out
 	}
@@ -159,22 +181,32 @@ func redactedValue(v any) any {
 
 // unredact puts the secrets back that a writer has not seen, from the same place in the document that is there. A place that had none is refused: the
 // secret would be the word that stands for it.
-func unredact(path string, next, old any) error {
+func unredact(next, old map[string]any) error {
+	_, err := restored("", "", next, old)
+	return err
+}
+
+// restored is what a value is with its secrets in it. Tables and lists are changed as they stand.
+func restored(path, key string, next, old any) (any, error) {
 	switch next := next.(type) {
+	case string:
+		if !strings.Contains(next, Redacted) {
+			return next, nil
+		}
+		if kept, _ := old.(string); kept != "" && hidden(key, kept) == next {
+			return kept, nil
+		}
+		if secret(key) && next == Redacted || strings.Contains(next, "://"+Redacted+"@") {
+			return nil, &Error{What: path + " is " + Redacted + ", and there is no secret in its place", Advice: "Give the secret, or leave the member out"}
+		}
 	case map[string]any:
 		was, _ := old.(map[string]any)
 		for k, v := range next {
-			if text, is := v.(string); is && text == Redacted && secret(k) {
-				kept, had := was[k].(string)
-				if !had {
-					return &Error{What: join(path, k) + " is " + Redacted + ", and there is no secret in its place", Advice: "Give the secret, or leave the member out"}
-				}
-				next[k] = kept
-				continue
+			x, err := restored(join(path, k), k, v, was[k])
+			if err != nil {
+				return nil, err
 			}
-			if err := unredact(join(path, k), v, was[k]); err != nil {
-				return err
-			}
+			next[k] = x
 		}
 	case []any:
 		was, _ := old.([]any)
@@ -183,10 +215,12 @@ func unredact(path string, next, old any) error {
 			if n < len(was) {
 				before = was[n]
 			}
-			if err := unredact(fmt.Sprintf("%s[%d]", path, n), v, before); err != nil {
-				return err
+			x, err := restored(fmt.Sprintf("%s[%d]", path, n), key, v, before)
+			if err != nil {
+				return nil, err
 			}
+			next[n] = x
 		}
 	}
-	return nil
+	return next, nil
 }

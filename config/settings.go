@@ -60,19 +60,38 @@ func (d *Document) View(context.Context) (*View, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.parsed != nil && d.seen.Same(at) {
+	if d.parsed != nil && d.seen.Same(at) && d.seen.Settled() {
 		return d.parsed, nil
 	}
 	c, err := d.read()
 	if err != nil {
 		return nil, err
 	}
-	v, err := parse(c.doc)
+	if d.parsed != nil && d.sum == c.sum {
+		d.seen = at
+		return d.parsed, nil
+	}
+	v, err := d.parse(c.doc)
 	if err != nil {
 		return nil, err
 	}
 	v.resolve(c.doc, d.Env)
-	d.seen, d.parsed = at, v
+	d.seen, d.sum, d.parsed = at, c.sum, v
+	return v, nil
+}
+
+// parse reads the known sections as they may stand in this document.
+func (d *Document) parse(doc map[string]any) (*View, error) {
+	v, err := parse(doc)
+	if err != nil || !d.NoEnv {
+		return v, err
+	}
+	servers := section{r: &reader{}, doc: doc}.section("self_hosted").section("servers")
+	for name := range v.Servers {
+		if one := servers.section(name); one.text("bearer_token_env") != "" {
+			return nil, wrong(one.at("bearer_token_env"), "left out in this realm: give bearer_token", "given")
+		}
+	}
 	return v, nil
 }
 

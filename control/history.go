@@ -38,10 +38,10 @@ func (p *Plane) History(ctx context.Context, s id.Session, offset, limit int) (H
 	}
 	h := History{Session: s, Total: st.Messages, Offset: offset, Limit: limit}
 	before := st.Messages + 1
-	if limit > 0 {
-		before = min(before, offset+limit+1)
+	if limit > 0 && limit < st.Messages-offset {
+		before = offset + limit + 1
 	}
-	if offset+1 < before {
+	if offset < st.Messages {
 		h.Rows, err = p.Host.Transcript(ctx, s, offset+1, before)
 	}
 	h.More = before <= st.Messages

@@ -282,7 +282,8 @@ func (p *Plane) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
 const page = 256
 
 // Events yields the durable events of a session after a cursor, then what comes, deltas included, until ctx ends or the plane is
-// closed. It also ends after the event that makes a record of the session, or destroys it. A consumer that is too slow gets an event.Gap, and then every durable event it missed; deltas in between are gone.
+// closed. It also ends after the event that makes a record of the session, or destroys it. A consumer that is too slow gets an
+// event.Gap, and then every durable event it missed; deltas in between are gone.
 func (p *Plane) Events(ctx context.Context, s id.Session, after uint64) iter.Seq2[event.Event, error] {
 	return func(yield func(event.Event, error) bool) {
 		if err := p.may(Reader); err != nil {
@@ -306,7 +307,10 @@ func (p *Plane) follow(ctx context.Context, s id.Session, sub *feed.Subscription
 		}
 		_, gap := e.Payload.(event.Gap)
 		switch {
-		case e.Cursor > 0 && e.Cursor <= after:
+		case e.Cursor > 0 && e.Cursor <= after: // it was read from the store, maybe before anybody else could know of it
+			if last(e) {
+				return
+			}
 			continue
 		case e.Cursor > after+1: // the subscription began between two commits
 			if !p.replay(ctx, s, sub, &after, yield) {

@@ -1,10 +1,12 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,6 +29,9 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 	}
 	if err := check(req); err != nil {
 		return Receipt{}, err
+	}
+	if first, err := p.earlier(ctx, req); err != nil || first.Duplicate {
+		return first, err
 	}
 	if err := p.prepare(ctx, req); err != nil {
 		return Receipt{}, err
@@ -52,6 +57,38 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 
 // ErrKeyUsed refuses a submit whose idempotency key came with an input that said something else. Its code is invalid.
 var ErrKeyUsed error = &Error{Code: fault.Invalid, Message: "the idempotency key was used for another input"}
+
+// earlier finds the input that a submit which asks something of its session repeats: what was asked is not done twice.
+func (p *Plane) earlier(ctx context.Context, req Submit) (Receipt, error) {
+	key := cmp.Or(req.Key, string(req.Input))
+	if key == "" || !req.Asks.ofSession() {
+		return Receipt{}, nil
+	}
+	how, err := p.Host.InputByKey(ctx, req.Session, key)
+	switch {
+	case errors.Is(err, runtime.ErrNoInput): // or there is no session, as is found next
+		return Receipt{}, nil
+	case err != nil:
+		return Receipt{}, fmt.Errorf("look for an input of the same key: %w", err)
+	}
+	out := Receipt{Input: how.Item.ID, Duplicate: true}
+	if how.Ended == nil {
+		out.Run = how.Item.Run
+	}
+	if req.Key != "" {
+		err = p.same(ctx, req, out.Input)
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	return out, nil
+}
+
+// ofSession reports whether something is asked of the session itself.
+func (a Asks) ofSession() bool { return len(a.fixed()) > 0 || a.model() }
+
+// model reports whether another model is asked for, or the same with other parameters.
+func (a Asks) model() bool { return a.Model != "" || a.Params != nil || a.ClearParams }
 
 // same refuses a key that was used for an input which said something else: its sender would take the end of that one for the end of this.
 func (p *Plane) same(ctx context.Context, req Submit, first id.Input) error {
@@ -127,8 +164,7 @@ func (req Submit) input() runtime.Input {
 func (p *Plane) prepare(ctx context.Context, req Submit) error {
 	a := req.Asks
 	fixed := a.fixed()
-	model := a.Model != "" || a.Params != nil || a.ClearParams
-	if len(fixed) == 0 && !model {
+	if !a.ofSession() {
 		return nil
 	}
 	st, err := p.Host.ReadStatus(ctx, req.Session)
@@ -143,7 +179,7 @@ func (p *Plane) prepare(ctx context.Context, req Submit) error {
 			return err
 		}
 	}
-	if !model {
+	if !a.model() {
 		return nil
 	}
 	params, err := identity.ParseParams(a.Params)

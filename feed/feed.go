@@ -6,6 +6,7 @@ package feed
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/meerkat-go/meerkat/event"
@@ -39,6 +40,8 @@ type Subscription struct {
 	events []event.Event
 	gap    bool
 	last   uint64 // cursor of the last durable event taken, where a gap begins
+	head   uint64 // cursor of the last durable event that came
+	past   uint64 // deltas are of the past until the event at this cursor comes
 	closed bool
 }
 
@@ -91,12 +94,31 @@ func (h *Hub) Close() {
 func (s *Subscription) put(events []event.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	events = s.current(events)
 	if len(s.events)+len(events) > Buffer {
 		s.events, s.gap = nil, true
 	} else {
 		s.events = append(s.events, events...)
 	}
 	s.signal()
+}
+
+// current leaves out deltas that are of the past, and keeps in mind how far the durable events have come.
+func (s *Subscription) current(events []event.Event) []event.Event {
+	if s.head >= s.past {
+		for _, e := range events {
+			s.head = max(s.head, e.Cursor)
+		}
+		return events
+	}
+	var kept []event.Event // a copy: others listen to the same
+	for _, e := range events {
+		s.head = max(s.head, e.Cursor)
+		if e.Cursor > 0 || s.head >= s.past {
+			kept = append(kept, e)
+		}
+	}
+	return kept
 }
 
 func (s *Subscription) end() {
@@ -148,14 +170,19 @@ func (s *Subscription) take() (event.Event, bool, error) {
 	return event.Event{}, false, nil
 }
 
-// Pass drops what waits up to the durable event at a cursor, which was read from the store meanwhile: deltas before it are of the past. If that event
-// does not wait, nothing is dropped.
+// Pass drops what waits up to the durable event at a cursor, which was read from the store meanwhile: deltas before it are of the past. That event may
+// have been read before it comes here. Then it comes, and deltas that come before it are dropped, if an earlier one has come: where none has, it may
+// as well have been published before anybody listened, and nothing is dropped.
 func (s *Subscription) Pass(cursor uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = max(s.last, cursor)
-	for n, e := range s.events {
-		if e.Cursor > 0 && e.Cursor == cursor {
+	if s.head > 0 && s.head < cursor {
+		s.events, s.past = nil, cursor
+		return
+	}
+	for n, e := range slices.Backward(s.events) {
+		if e.Cursor > 0 && e.Cursor <= cursor {
 			s.events = s.events[n+1:]
 			return
 		}

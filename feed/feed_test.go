@@ -266,8 +266,45 @@ func TestWhat_was_read_from_the_store_meanwhile_is_passed_over_with_its_deltas(t
 		t.Errorf("cursor %d, want 3", got)
 	}
 	h.Publish(sid, delta)
-	s.Pass(9) // it does not wait here
+	s.Pass(3) // nothing of it waits here
 	if got := take(t, s); got.Payload != delta.Payload {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestDeltas_that_come_before_an_event_which_was_read_already_are_of_the_past(t *testing.T) {
+	t.Parallel()
+	var h feed.Hub
+	s, other := h.Subscribe(sid, 0), h.Subscribe(sid, 0)
+	defer s.Close()
+	defer other.Close()
+	old, fresh := event.Event{Session: sid, Payload: event.TextDelta{Delta: "old"}}, event.Event{Session: sid, Payload: event.TextDelta{Delta: "new"}}
+	h.Publish(sid, append(durable(1), old)...)
+	s.Pass(3) // committed, and not told yet
+	h.Publish(sid, old)
+	h.Publish(sid, append(append(durable(2), old), append(durable(3), fresh)...)...)
+	for _, want := range []event.Event{durable(2)[0], durable(3)[0], fresh} {
+		if got := take(t, s); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	for _, want := range []event.Event{durable(1)[0], old, old, durable(2)[0], old, durable(3)[0], fresh} {
+		if got := take(t, other); got != want {
+			t.Errorf("another listener: %+v, want %+v", got, want)
+		}
+	}
+}
+
+func TestDeltas_are_kept_where_nobody_knows_whether_they_are_of_the_past(t *testing.T) {
+	t.Parallel()
+	var h feed.Hub
+	h.Publish(sid, durable(1)...)
+	s := h.Subscribe(sid, 0)
+	defer s.Close()
+	delta := event.Event{Session: sid, Payload: event.TextDelta{Delta: "new"}}
+	h.Publish(sid, delta)
+	s.Pass(1)
+	if got := take(t, s); got != delta {
 		t.Errorf("%+v", got)
 	}
 }

@@ -75,7 +75,10 @@ func syncDir(dir string) error {
 }
 
 // Stamp is how a file looked when it was read. The zero value is a file that is not there.
-type Stamp struct{ info fs.FileInfo }
+type Stamp struct {
+	info fs.FileInfo
+	at   time.Time // of the look
+}
 
 // StampOf looks at a file. It reads nothing of it. A file that does not exist has the zero stamp.
 func StampOf(path string) (Stamp, error) {
@@ -83,8 +86,14 @@ func StampOf(path string) (Stamp, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Stamp{}, nil
 	}
-	return Stamp{info}, err
+	return Stamp{info, time.Now()}, err
 }
+
+// tick is how coarse the times of files may be.
+const tick = 2 * time.Second
+
+// Settled reports whether the file had been left alone for a while when it was looked at. One that had not may be written again and look the same.
+func (s Stamp) Settled() bool { return s.info == nil || s.at.Sub(s.info.ModTime()) > tick }
 
 // There reports whether the file was there.
 func (s Stamp) There() bool { return s.info != nil }
