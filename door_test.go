@@ -136,6 +136,18 @@ func TestSomething_that_happened_outside_starts_a_run_unless_it_is_to_wait(t *te
 	if o, err := p.Wait(t.Context(), s, r.Input); err != nil || o.Status != control.Completed {
 		t.Errorf("%+v %v", o, err)
 	}
+	e.Key = "k"
+	first, err := p.ExternalEvent(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := p.ExternalEvent(t.Context(), e); err != nil || !again.Duplicate || again.Input != first.Input {
+		t.Errorf("%+v %v", again, err)
+	}
+	e.Payload = []byte(`{"body":"it is back"}`)
+	if r, err := p.ExternalEvent(t.Context(), e); !errors.Is(err, control.ErrKeyUsed) {
+		t.Errorf("something else under the same key: %+v %v", r, err)
+	}
 	e.Type = " "
 	if _, err := p.ExternalEvent(t.Context(), e); fault.CodeOf(err) != fault.Invalid {
 		t.Error(err)

@@ -111,6 +111,15 @@ func (p *Plane) ExternalEvent(ctx context.Context, e ExternalEvent) (Receipt, er
 		return Receipt{}, &Error{Code: fault.Invalid, Message: fmt.Sprintf("the payload has %d bytes, and %d are the most", len(e.Payload), MaxContent)}
 	}
 	of := input.Input{Source: input.Source{Kind: input.SourceExternal}, Body: input.ExternalEvent{Type: e.Type, Payload: e.Payload, Blocks: e.Blocks}}
+	if e.Key != "" {
+		of.Correlation = digest(e.Type, []byte(e.Payload), e.Blocks, e.NoWake)
+	}
 	v, _, err := p.Host.AcceptWithCompletion(ctx, e.Session, runtime.Input{ID: e.Input, Key: e.Key, WithoutWake: e.NoWake, Of: &of})
-	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, err
+	if err == nil && v.Duplicate && e.Key != "" {
+		err = p.same(ctx, e.Session, v.Input, of.Correlation)
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	return Receipt{Input: v.Input, Run: v.Run, Duplicate: v.Duplicate}, nil
 }

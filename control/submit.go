@@ -48,7 +48,7 @@ func (p *Plane) Submit(ctx context.Context, req Submit) (Receipt, error) {
 		return Receipt{}, err
 	}
 	if v.Duplicate && req.Key != "" {
-		if err := p.same(ctx, req, v.Input); err != nil {
+		if err := p.same(ctx, req.Session, v.Input, req.digest()); err != nil {
 			return Receipt{}, err
 		}
 	}
@@ -76,7 +76,7 @@ func (p *Plane) earlier(ctx context.Context, req Submit) (Receipt, error) {
 		out.Run = how.Item.Run
 	}
 	if req.Key != "" {
-		err = p.same(ctx, req, out.Input)
+		err = p.same(ctx, req.Session, out.Input, req.digest())
 	}
 	if err != nil {
 		return Receipt{}, err
@@ -91,12 +91,12 @@ func (a Asks) ofSession() bool { return len(a.fixed()) > 0 || a.model() }
 func (a Asks) model() bool { return a.Model != "" || a.Params != nil || a.ClearParams }
 
 // same refuses a key that was used for an input which said something else: its sender would take the end of that one for the end of this.
-func (p *Plane) same(ctx context.Context, req Submit, first id.Input) error {
-	how, err := p.Host.InputState(ctx, req.Session, first)
+func (p *Plane) same(ctx context.Context, s id.Session, first id.Input, digest string) error {
+	how, err := p.Host.InputState(ctx, s, first)
 	if err != nil {
 		return fmt.Errorf("compare with the first input of the key: %w", err)
 	}
-	if st := how.Item.Stamp; st != nil && st.Correlation != "" && st.Correlation != req.digest() {
+	if st := how.Item.Stamp; st != nil && st.Correlation != "" && st.Correlation != digest {
 		return ErrKeyUsed
 	}
 	return nil
@@ -104,10 +104,13 @@ func (p *Plane) same(ctx context.Context, req Submit, first id.Input) error {
 
 // digest stands for what a submit says and asks for.
 func (req Submit) digest() string {
+	return digest(req.Lane == LaneSteer, req.Continue, req.Content, req.Asks.Instructions, req.Asks.Overlay)
+}
+
+func digest(parts ...any) string {
 	h := sha256.New()
-	enc := json.NewEncoder(h)
 	// Writes to a hash do not fail, and neither does the encoding of what is made of text alone.
-	_ = enc.Encode([]any{req.Lane == LaneSteer, req.Continue, req.Content, req.Asks.Instructions, req.Asks.Overlay})
+	_ = json.NewEncoder(h).Encode(parts)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

@@ -36,6 +36,7 @@ type request struct {
 	taken   bool // its input is durable
 	session id.Session
 	run     id.Run
+	leave   func() // ends the waiting and nothing else
 }
 
 func newRequests() *requests { return &requests{live: map[string]*request{}, over: map[string]bool{}} }
@@ -88,13 +89,13 @@ func (r *request) called() bool {
 	return r.off
 }
 
-// accepted says what the request waits for. If it was called off meanwhile, that is ended at once.
-func (r *request) accepted(ctx context.Context, p *control.Plane, s id.Session, got control.Receipt) {
+// accepted says what the request waits for, and how it waits no more. If it was called off meanwhile, that is ended at once.
+func (r *request) accepted(ctx context.Context, p *control.Plane, s id.Session, got control.Receipt, leave func()) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
-	r.taken, r.session, r.run = true, s, got.Run
+	r.taken, r.session, r.run, r.leave = true, s, got.Run, leave
 	off := r.off
 	r.mu.Unlock()
 	if off {
@@ -102,10 +103,12 @@ func (r *request) accepted(ctx context.Context, p *control.Plane, s id.Session, 
 	}
 }
 
-// stop ends the run that the request waits for, and reports whether there was one.
+// stop ends the run that the request waits for, and reports whether there was one. An input that is in none was accepted before, for another request:
+// only the waiting for it is this one's to end.
 func (r *request) stop(ctx context.Context, p *control.Plane) (bool, error) {
 	if r.run == "" {
-		return p.Interrupting(ctx, r.session)
+		r.leave()
+		return true, nil
 	}
 	err := p.Interrupt(ctx, r.session, r.run)
 	if fault.CodeOf(err) == fault.NotRunning {

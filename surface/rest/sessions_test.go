@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -217,6 +218,27 @@ func TestA_request_that_has_a_name_can_be_called_off(t *testing.T) {
 		t.Fatalf("%v", r)
 	}
 	w.post("/requests/r2/cancel", "").refused(t, 404, "NOT_FOUND")
+}
+
+func TestWho_calls_off_the_waiting_for_an_input_that_waits_ends_nobodys_run(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.session()
+	running := w.submit(s, "wait")
+	head := map[string]string{"Idempotency-Key": "k", "X-Meerkat-Request-Id": "r1"}
+	w.do(request{method: "POST", path: "/sessions/" + s + "/inputs", body: `{"prompt":"next"}`, header: head}).is(t, 202)
+	answer := make(chan reply, 1)
+	go func() {
+		answer <- w.do(request{method: "POST", path: "/sessions/" + s + "/messages", body: `{"prompt":"next"}`, header: head})
+	}()
+	for w.post("/requests/r1/cancel", "").status == 404 { // until it is there
+		runtime.Gosched()
+	}
+	(<-answer).refused(t, 499, "REQUEST_CANCELLED")
+	if st := w.get("/sessions/"+s+"/inputs/"+running).is(t, 200); st["outcome"] != nil {
+		t.Errorf("what another had submitted has ended: %v", st)
+	}
+	close(w.gate)
 }
 
 func TestA_session_whose_first_turn_fails_is_named_in_the_error(t *testing.T) {

@@ -113,7 +113,7 @@ func (c *call) turn(req *request, sub control.Submit) (wire.RunResult, error) {
 	out, err := c.plane.Turn(ctx, sub, func(r control.Receipt) {
 		got = r
 		stop = context.AfterFunc(gone, func() { cancel(context.Cause(gone)) })
-		req.accepted(ctx, c.plane, sub.Session, r)
+		req.accepted(ctx, c.plane, sub.Session, r, func() { cancel(errCalledOff) })
 	}, nil)
 	switch {
 	case err == nil:
@@ -122,6 +122,9 @@ func (c *call) turn(req *request, sub control.Submit) (wire.RunResult, error) {
 		e := *errDown
 		e.details = failure{Session: string(sub.Session), Input: string(got.Input), Run: string(got.Run)}
 		return none, &e
+	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), errCalledOff) {
+		return none, errCalledOff
 	}
 	return none, err
 }
