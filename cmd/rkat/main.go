@@ -17,13 +17,16 @@ import (
 // version is set by the linker for a release: -X main.version=1.2.3.
 var version = "dev"
 
-// main goes by the name it was called by: rkat-rpc and rkat-rest are servers for programs that know no other way to start one.
+// main goes by the name it was called by: rkat-rpc and rkat-rest are servers for programs that know no other way to start one, also with a
+// version or a platform behind the name. Where a client knows rkat itself and nothing else, it runs rkat rpc.
 func main() {
-	switch strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") {
-	case "rkat-rpc":
+	switch name := filepath.Base(os.Args[0]); {
+	case strings.HasPrefix(name, "rkat-rpc"):
 		os.Exit(runRPC(os.Args[1:]))
-	case "rkat-rest":
+	case strings.HasPrefix(name, "rkat-rest"):
 		os.Exit(runREST(os.Args[1:]))
+	case len(os.Args) > 1 && os.Args[1] == "rpc":
+		os.Exit(runRPC(os.Args[2:]))
 	}
 	os.Exit(run())
 }

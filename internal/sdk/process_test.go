@@ -306,3 +306,21 @@ func TestMany_streams_and_turns_at_once_mix_nothing_up(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestA_client_that_knows_only_rkat_or_a_longer_name_finds_the_server(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"rkat": {"rpc"}, "rkat-rpc-0.6.29": nil} {
+		w := world(t)
+		link := filepath.Join(t.TempDir(), name)
+		if err := os.Symlink(built.Path("rkat"), link); err != nil {
+			t.Fatal(err)
+		}
+		p := w.Run(func(cmd *exec.Cmd) {
+			cmd.Path, cmd.Args[0] = link, link
+			cmd.Stdin = strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}` + "\n")
+		}, args...)
+		if r := p.Wait(); r.Exit != 0 || !strings.HasPrefix(r.Stdout, `{"jsonrpc":"2.0","id":1,"result":`) {
+			t.Errorf("%s: %v", name, r)
+		}
+	}
+}
