@@ -38,6 +38,7 @@ func (d *daemon) guarded() http.Handler {
 			d.Measures.inFlight.Add(1)
 			defer d.Measures.inFlight.Add(-1)
 		}
+		bound(w, r)
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/fault"
@@ -57,49 +56,4 @@ func loopback(ctx context.Context, host string) (bool, error) {
 		}
 	}
 	return len(ips) > 0, nil
-}
-
-// bounded lets only so many connections be open; others wait until one is closed.
-type bounded struct {
-	net.Listener
-	places chan struct{}
-}
-
-// Accept takes a connection, and then waits for a place for it: so a listener that was closed is noticed at once.
-func (b *bounded) Accept() (net.Conn, error) {
-	c, err := b.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	b.places <- struct{}{}
-	return &placed{Conn: c, leave: sync.OnceFunc(func() { <-b.places })}, nil
-}
-
-// placed gives its place back when it is closed.
-type placed struct {
-	net.Conn
-	leave func()
-}
-
-// Close closes the connection.
-func (p *placed) Close() error {
-	err := p.Conn.Close()
-	p.leave()
-	return err
-}
-
-// counted tells how many connections are open: with 1 for each that comes, and -1 when it has been closed.
-type counted struct {
-	net.Listener
-	count func(float64)
-}
-
-// Accept takes a connection and counts it.
-func (c *counted) Accept() (net.Conn, error) {
-	nc, err := c.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c.count(1)
-	return &placed{Conn: nc, leave: sync.OnceFunc(func() { c.count(-1) })}, nil
 }

@@ -174,10 +174,11 @@ func (d *daemon) unbind() error {
 
 func (d *daemon) start() {
 	if d.httpAt != nil {
-		d.http = &http.Server{Handler: d.guarded(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		places := newBounded(d.httpAt, maxConnections)
+		d.http = &http.Server{Handler: d.guarded(), ConnState: places.state, ConnContext: connContext, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 			ErrorLog: slog.NewLogLogger(d.Log.Handler(), slog.LevelDebug)}
 		d.servers.Go(func() {
-			if err := d.http.Serve(&bounded{Listener: d.httpAt, places: make(chan struct{}, maxConnections)}); !errors.Is(err, http.ErrServerClosed) && !d.going.Load() {
+			if err := d.http.Serve(places); !errors.Is(err, http.ErrServerClosed) && !d.going.Load() {
 				d.failed <- fmt.Errorf("serve HTTP: %w", err)
 			}
 		})

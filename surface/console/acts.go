@@ -1,10 +1,13 @@
 package console
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/fault"
@@ -42,13 +45,37 @@ func (c *console) done(w http.ResponseWriter, r *http.Request, s id.Session, sai
 
 // form reads a form of at most that many bytes.
 func (c *console) form(w http.ResponseWriter, r *http.Request, v visit, most int64) bool {
-	r.Body = http.MaxBytesReader(w, r.Body, most)
+	held := &held{ReadCloser: http.MaxBytesReader(w, r.Body, most), forms: &c.forms}
+	context.AfterFunc(r.Context(), held.giveBack) // what was read is in memory until the request is over
+	r.Body = held
 	if err := r.ParseForm(); err != nil {
 		c.fail(w, r, v, formError(err))
 		return false
 	}
 	return true
 }
+
+// maxForms bounds the bytes of all forms that are being read at once. A form is in memory a few times over while it is read.
+const maxForms = 64 << 20
+
+// held counts what is read of a form among what is read of all of them.
+type held struct {
+	io.ReadCloser
+	forms *atomic.Int64
+	n     int64
+}
+
+// Read reads, unless there is no room for more.
+func (h *held) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	h.n += int64(n)
+	if h.forms.Add(int64(n)) > maxForms {
+		return n, errForms
+	}
+	return n, err
+}
+
+func (h *held) giveBack() { h.forms.Add(-h.n) }
 
 // newlines makes of a form's line ends those that a text has.
 func newlines(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }

@@ -54,6 +54,7 @@ type console struct {
 	spoken  *spoken
 	csrf    *http.CrossOriginProtection
 	streams atomic.Int64
+	forms   atomic.Int64 // bytes of forms that are being read
 }
 
 // asset is a file that never changes under its address.

@@ -17,6 +17,7 @@ var (
 	errSignIn      = &control.Error{Code: fault.Unidentified, Message: "you are not signed in, or your key was revoked"}
 	errForeignName = &control.Error{Code: fault.Forbidden,
 		Message: "without keys this server answers to localhost and to addresses only, not to a host name: a page elsewhere could have led you here by one"}
+	errForms   = &control.Error{Code: fault.Overloaded, Message: "as many forms are being read here as may be at once"}
 	errTooMany = &control.Error{Code: fault.Overloaded, Message: "as many readers follow sessions here as may do so at once"}
 )
 
@@ -24,6 +25,9 @@ func formError(err error) error {
 	var big *http.MaxBytesError
 	if errors.As(err, &big) {
 		return &control.Error{Code: fault.Invalid, Message: "the form holds more than can be taken"}
+	}
+	if errors.Is(err, errForms) {
+		return errForms
 	}
 	return &control.Error{Code: fault.Invalid, Message: "the form cannot be read: " + err.Error()}
 }
