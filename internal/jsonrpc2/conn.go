@@ -41,8 +41,11 @@ func New(in io.Reader, out io.Writer) *Conn {
 	return &Conn{in: in, out: out, reader: NewReader(in, 0), queue: newQueue(), waiting: map[ID]chan Message{}, ended: make(chan struct{})}
 }
 
-// SetBudget says which bound the connection shares with others. It is set before the connection runs.
-func (c *Conn) SetBudget(b *Budget) { c.reader.budget = b }
+// SetBudget says which bounds the connection shares with others: of long lines that are read, and of what waits to be written. It is set before the
+// connection runs.
+func (c *Conn) SetBudget(reading, waiting *Budget) {
+	c.reader.budget, c.queue.budget = reading, waiting
+}
 
 // SetMaxLine says how long a line may be from the next one on; 0: MaxLine.
 func (c *Conn) SetMaxLine(max int) { c.reader.SetMax(max) }
@@ -182,7 +185,11 @@ func (c *Conn) Answer(id ID, result any, written func()) {
 		c.Refuse(id, &Error{Code: -32603, Message: "the answer cannot be written: " + err.Error()}, written)
 		return
 	}
-	c.owe(line(id, "", "result", value), written)
+	if c.queue.put(entry{line: line(id, "", "result", value), written: written}) {
+		return
+	}
+	// The connection has ended, or too much waits that others do not read.
+	c.Refuse(id, &Error{Code: -32603, Message: "too many answers wait to be read: ask again", Data: json.RawMessage(`{"reason":"overloaded","retry_after_ms":1000}`)}, written)
 }
 
 // Refuse answers a request, or with an empty id a line that was none, with an error.
@@ -198,7 +205,7 @@ func (c *Conn) Refuse(id ID, e *Error, written func()) {
 }
 
 func (c *Conn) owe(b []byte, written func()) {
-	if !c.queue.put(entry{line: b, written: written}) && written != nil {
+	if !c.queue.put(entry{line: b, written: written, must: true}) && written != nil {
 		written()
 	}
 }
@@ -215,7 +222,7 @@ func (c *Conn) Tell(method string, params any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", method, err)
 	}
-	if !c.queue.put(entry{line: line("", method, "params", value)}) {
+	if !c.queue.put(entry{line: line("", method, "params", value), must: true}) {
 		return ErrClosed
 	}
 	return nil
@@ -238,7 +245,7 @@ func (c *Conn) Call(ctx context.Context, method string, params any) (json.RawMes
 	c.next++
 	c.waiting[id] = got
 	// Put under the lock, so that the ids stand in the order of the lines.
-	ok := c.queue.put(entry{line: line(id, method, "params", value)})
+	ok := c.queue.put(entry{line: line(id, method, "params", value), must: true})
 	c.mu.Unlock()
 	defer c.forget(id)
 	if !ok {

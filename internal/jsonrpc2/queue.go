@@ -16,6 +16,8 @@ const (
 	// ever dropped.
 	MaxOwed      = 4096
 	MaxOwedBytes = 16 << 20
+	// FreeWaiting is how many bytes may wait on one connection without a place in a Budget that it shares with others.
+	FreeWaiting = 1 << 20
 )
 
 // entry is a line that waits to be written.
@@ -23,6 +25,8 @@ type entry struct {
 	line    []byte
 	note    bool
 	written func() // called once it was written, or never will be; nil: nobody wants to know
+	must    bool   // it is small, and is taken whatever else waits
+	held    int    // of the budget
 }
 
 // queue is what waits to be written, in order.
@@ -34,18 +38,26 @@ type queue struct {
 	owed      int
 	owedBytes int
 	closed    bool          // nothing more is taken
+	budget    *Budget       // what all connections share beyond FreeWaiting
 	wake      chan struct{} // holds one: there is something to write, or no more to come
 	room      chan struct{} // closed when something was written; nil: nobody waits
 }
 
 func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
 
-// put takes an entry in, and reports whether it did: not if it is a notification too many, or the queue is closed.
+// put takes an entry in, and reports whether it did: not if it is a notification too many, there is no room for it beside what waits on other
+// connections, or the queue is closed.
 func (q *queue) put(e entry) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed || e.note && (q.notes >= MaxNotes || q.noteBytes+len(e.line) > MaxNoteBytes) {
 		return false
+	}
+	if size := len(e.line); !e.must && q.noteBytes+q.owedBytes+size > FreeWaiting {
+		if !q.budget.take(size) {
+			return false
+		}
+		e.held = size
 	}
 	q.count(e, 1)
 	q.waiting = append(q.waiting, e)
@@ -106,6 +118,7 @@ func (q *queue) done(e entry) {
 	q.count(e, -1)
 	q.freed()
 	q.mu.Unlock()
+	q.budget.give(e.held)
 	if e.written != nil {
 		e.written()
 	}

@@ -24,6 +24,11 @@ const (
 	MaxReads = 8
 	// MaxLong is how many bytes of long lines may be in memory for all connections of a server together.
 	MaxLong = 128 << 20
+	// MaxWaiting is how many bytes may wait to be written for all connections of a server together, beyond jsonrpc2.FreeWaiting of each. An answer that
+	// would be more is refused with code overloaded, and a notification dropped.
+	MaxWaiting = 128 << 20
+	// MaxWork is how many requests whose answer may be large are carried out at once for all connections.
+	MaxWork = 4
 	// strangerLine is how long a line may be of a client that has not shown its key yet.
 	strangerLine = 64 << 10
 )
@@ -51,7 +56,8 @@ type client struct {
 }
 
 func newClient(s *Server, conn *jsonrpc2.Conn, ctx context.Context, transport string) *client {
-	conn.SetBudget(s.budget())
+	s.share()
+	conn.SetBudget(s.long, s.waiting)
 	return &client{server: s, conn: conn, transport: transport, ctx: ctx, reads: make(chan struct{}, MaxReads), met: map[*control.Plane]bool{},
 		open: map[jsonrpc2.ID]*request{}, emitters: map[id.Session]*emitter{}, streams: map[string]*stream{}}
 }
@@ -236,6 +242,13 @@ func (c *client) carryOut(r *request) {
 		select {
 		case c.reads <- struct{}{}:
 			r.free = func() { <-c.reads }
+		case <-r.ctx.Done():
+			c.finish(r, nil, context.Cause(r.ctx))
+			return
+		}
+		select { // it is not held while the answer waits to be read
+		case c.server.work <- struct{}{}:
+			defer func() { <-c.server.work }()
 		case <-r.ctx.Done():
 			c.finish(r, nil, context.Cause(r.ctx))
 			return

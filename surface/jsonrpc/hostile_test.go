@@ -3,14 +3,17 @@ package jsonrpc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/meerkat-go/meerkat/control"
@@ -39,7 +42,8 @@ func TestA_line_of_100_MB_is_refused_and_the_next_one_is_read(t *testing.T) {
 func TestLong_lines_of_many_clients_have_a_bound_together(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.once.Do(func() { w.long = jsonrpc2.NewBudget(6 << 20) }) // two lines have room: one may be read while the one before it is let go
+	w.share()
+	w.long = jsonrpc2.NewBudget(6 << 20) // two lines have room: one may be read while the one before it is let go
 	first, other, second := w.connect(), w.connect(), w.connect()
 	long := strings.Repeat("x", 2<<20)
 	for _, p := range []*peer{first, other} {
@@ -345,4 +349,64 @@ func TestMore_clients_than_there_are_places_are_told_so(t *testing.T) {
 	if err != nil || !strings.Contains(string(said), `"reason":"overloaded"`) {
 		t.Errorf("%s %v", said, err)
 	}
+}
+
+func TestAnswers_that_many_clients_do_not_read_have_a_bound_together(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.share()
+	w.waiting = jsonrpc2.NewBudget(3 << 20)
+	p, deaf := w.connect(), w.silent()
+	s := p.create(1, strings.Repeat("x", 2<<20))
+	read := fmt.Sprintf(`{"session_id":%q}`, s)
+	deaf.send(request1(1, "session/history", read))
+	deaf.send(request1(2, "session/history", read))
+	for n := 2; ; n++ {
+		a := p.call(n, "session/history", read)
+		if a.Err != nil { // what the deaf one does not read leaves no room for it
+			a.refused(t, -32603, "too many answers wait")
+			break
+		}
+	}
+	p.call(1<<20, "runtime/health", "{}").ok(t)
+	deaf.stop()
+	_ = deaf.ended() // something was not sent
+	for n := 1<<20 + 1; ; n++ {
+		if a := p.call(n, "session/history", read); a.Err == nil {
+			break
+		}
+	}
+}
+
+func TestWhoever_takes_nothing_is_let_go_and_whoever_takes_little_is_not(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		p := &patient{Conn: near}
+		failed := make(chan error, 1)
+		go func() {
+			_, err := p.Write(make([]byte, 256<<10))
+			failed <- err
+		}()
+		part := make([]byte, 64<<10)
+		for range 3 {
+			time.Sleep(Patience - time.Second)
+			if _, err := io.ReadFull(far, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != Patience {
+			t.Error(err, time.Since(began))
+		}
+		if err := p.SetWriteDeadline(time.Unix(1, 0)); err != nil {
+			t.Error(err)
+		}
+		if _, err := p.Write(part); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+		if err := errors.Join(near.Close(), far.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }

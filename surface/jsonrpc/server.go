@@ -11,7 +11,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/meerkat-go/meerkat/control"
@@ -39,14 +41,17 @@ type Server struct {
 	started func(ctx context.Context, method string)
 	recheck time.Duration
 
-	once sync.Once
-	long *jsonrpc2.Budget
+	once    sync.Once // makes what connections share
+	long    *jsonrpc2.Budget
+	waiting *jsonrpc2.Budget
+	work    chan struct{}
 }
 
-// budget is what long lines share.
-func (s *Server) budget() *jsonrpc2.Budget {
-	s.once.Do(func() { s.long = jsonrpc2.NewBudget(MaxLong) })
-	return s.long
+// share makes what the connections share.
+func (s *Server) share() {
+	s.once.Do(func() {
+		s.long, s.waiting, s.work = jsonrpc2.NewBudget(MaxLong), jsonrpc2.NewBudget(MaxWaiting), make(chan struct{}, MaxWork)
+	})
 }
 
 func (s *Server) log() *slog.Logger {
@@ -141,6 +146,38 @@ func turnAway(nc net.Conn, max int) {
 func (s *Server) connection(ctx context.Context, nc net.Conn) {
 	who := nc.RemoteAddr().String()
 	s.log().Debug("connected", "client", who)
-	err := errors.Join(s.serve(ctx, nc, nc, "tcp"), nc.Close())
+	err := errors.Join(s.serve(ctx, nc, &patient{Conn: nc}, "tcp"), nc.Close())
 	s.log().Debug("disconnected", "client", who, "error", err)
+}
+
+// Patience is how long a client over TCP may take nothing of what is written to it, until it is let go: what waits for it is memory that others need.
+const Patience = 30 * time.Second
+
+// patient is a connection that is written to for as long as the other end takes something of it now and then.
+type patient struct {
+	net.Conn
+	over atomic.Bool // somebody else has set when it ends
+}
+
+// Write writes, a part at a time.
+func (p *patient) Write(b []byte) (n int, err error) {
+	const part = 64 << 10
+	for n < len(b) && err == nil {
+		if err = p.Conn.SetWriteDeadline(time.Now().Add(Patience)); err != nil {
+			break
+		}
+		if p.over.Load() { // looked up after the deadline was moved, so that it is not moved past the end for good
+			return n, os.ErrDeadlineExceeded
+		}
+		var m int
+		m, err = p.Conn.Write(b[n:min(len(b), n+part)])
+		n += m
+	}
+	return n, err
+}
+
+// SetWriteDeadline ends patience.
+func (p *patient) SetWriteDeadline(t time.Time) error {
+	p.over.Store(true)
+	return p.Conn.SetWriteDeadline(t)
 }
