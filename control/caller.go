@@ -85,18 +85,32 @@ type Door struct {
 	Open  func(ctx context.Context, realm string) (*Plane, error) // opens a realm, or returns the one that is open
 }
 
+// doorError is why nobody can be let in now. Whoever stands before the door is not told: he may be anybody.
+type doorError struct{ cause error }
+
+// Error tells no cause.
+func (*doorError) Error() string {
+	return "keys cannot be checked now, so nobody is let in: the server's log says why"
+}
+
+// Unwrap returns the cause.
+func (e *doorError) Unwrap() error { return e.cause }
+
+// FaultCode is Storage.
+func (*doorError) FaultCode() fault.Code { return fault.Storage }
+
 // Enter returns the plane for whoever shows the token. Codes: unidentified, and those of opening a realm.
 func (d *Door) Enter(ctx context.Context, token string) (*Plane, error) {
 	grant := Grant{Realm: d.Realm, Level: Admin}
 	if d.Keys != nil {
 		need, err := d.Keys.Required(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("look for keys: %w", err)
+			return nil, &doorError{err}
 		}
 		if need {
 			g, ok, err := d.Keys.Verify(ctx, token)
 			if err != nil {
-				return nil, fmt.Errorf("check a key: %w", err)
+				return nil, &doorError{err}
 			}
 			if !ok {
 				return nil, &Error{Code: fault.Unidentified, Message: "a good API key is needed ('rkat keys create' makes one)"}

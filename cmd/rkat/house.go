@@ -63,7 +63,7 @@ func newHouse(ctx context.Context, h house) (*house, error) {
 		return &h, nil
 	}
 	h.realms.Admit = h.owners.Admit
-	h.door.Keys = keys
+	h.door.Keys = watched{keys, h.log}
 	if h.config.Named || !h.keyed {
 		return &h, nil
 	}
