@@ -112,7 +112,4 @@ func TestFlags_that_mean_nothing_here_are_refused_in_words(t *testing.T) {
 			t.Errorf("%v: %v", args, r)
 		}
 	}
-	if r := w.Rkat("rpc"); r.Exit != 2 {
-		t.Errorf("rkat rpc is a command: %v", r)
-	}
 }

@@ -19,6 +19,7 @@ import (
 // No statement gets a context that can end: the driver would interrupt it from a goroutine of its own, and a write that has begun
 // is carried through anyway. Readers look at their context between rows.
 type conn struct {
+	brief      bool // it waits for locks only briefly
 	raw        driver.Conn
 	statements map[string]driver.Stmt
 }

@@ -55,7 +55,7 @@ func TestA_path_may_hold_any_character(t *testing.T) {
 func TestEvery_connection_that_writes_is_durable_and_leaves_checkpoints_alone(t *testing.T) {
 	t.Parallel()
 	s := opened(t, Options{})
-	for query, want := range map[string]int64{"PRAGMA synchronous": 2, "PRAGMA wal_autocheckpoint": 0, "PRAGMA busy_timeout": 10_000,
+	for query, want := range map[string]int64{"PRAGMA synchronous": 2, "PRAGMA wal_autocheckpoint": 0, "PRAGMA busy_timeout": 60_000,
 		"PRAGMA application_id": applicationID, "PRAGMA user_version": schemaVersion} {
 		if got, err := s.writer.conn.number(query); err != nil || got != want {
 			t.Errorf("%s is %d, want %d (%v)", query, got, want, err)

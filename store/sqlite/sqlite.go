@@ -23,6 +23,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -40,7 +41,7 @@ import (
 type Options struct {
 	Path    string        // the database file; its folder is created if it is missing
 	Readers int           // how many reads go on at the same time; 0: 4
-	Wait    time.Duration // how long to wait for a lock of another process; 0: 10 s
+	Wait    time.Duration // how long to wait for a lock of another process; 0: 60 s
 
 	maxPages  int64 // for tests of a full disk: a bound on the size of the file; 0: none
 	foldAbove int64 // for tests of a long log; 0: foldAbove
@@ -78,7 +79,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		o.Readers = 4
 	}
 	if o.Wait <= 0 {
-		o.Wait = 10 * time.Second
+		o.Wait = 60 * time.Second
 	}
 	if o.foldAbove <= 0 {
 		o.foldAbove = foldAbove
@@ -198,6 +199,29 @@ func (s *Store) openConn(writes bool) (*conn, error) {
 	}
 	return c, nil
 }
+
+// begin takes the lock for writing, and waits for it as long as it may. SQLite's own waiting looks ten times a second in the end: beside another
+// process that commits without a pause it can look for ever and never find the file free. So it may wait only briefly, and we look again soon, at
+// times of no rhythm.
+func (s *Store) begin(c *conn) error {
+	if !c.brief {
+		if err := c.script(fmt.Sprintf("PRAGMA busy_timeout=%d", briefly)); err != nil {
+			return err
+		}
+		c.brief = true
+	}
+	until := time.Now().Add(s.options.Wait)
+	for {
+		_, err := c.exec("BEGIN IMMEDIATE")
+		if err == nil || resultCode(err) != lib.SQLITE_BUSY || !time.Now().Before(until) {
+			return err
+		}
+		time.Sleep(time.Duration(rand.Int64N(int64(2 * time.Millisecond))))
+	}
+}
+
+// briefly is how long SQLite itself waits for the lock, in milliseconds.
+const briefly = 10
 
 // Path returns the absolute path of the file.
 func (s *Store) Path() string { return s.path }

@@ -179,7 +179,7 @@ func (s *Store) attempt(group []*request) (broken *request, err error) {
 	if w.fold.CompareAndSwap(true, false) {
 		s.checkpoints.record(passive(w.conn))
 	}
-	if _, err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := s.begin(w.conn); err != nil {
 		if resultCode(err) != lib.SQLITE_BUSY {
 			s.replace()
 		}
