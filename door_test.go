@@ -453,3 +453,48 @@ func TestHelp_is_a_session_without_tools_whose_model_knows_what_there_is(t *test
 		t.Error(err)
 	}
 }
+
+func TestEvents_are_read_in_pieces_that_have_a_size(t *testing.T) {
+	t.Parallel()
+	p := open(t, echo{})
+	s := create(t, p)
+	big := strings.Repeat("x", 2<<20)
+	for range 3 {
+		if _, err := p.Turn(t.Context(), say(s, big), nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var cursors []uint64
+	for after := uint64(0); ; {
+		page, err := p.EventsSince(t.Context(), s, after, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			cursors = append(cursors, e.Cursor)
+		}
+		if !page.More {
+			if len(cursors) < 20 || uint64(len(cursors)) != page.Latest {
+				t.Errorf("%d events of %d", len(cursors), page.Latest)
+			}
+			break
+		}
+		after = cursors[len(cursors)-1]
+	}
+	for n, c := range cursors {
+		if c != uint64(n+1) {
+			t.Fatalf("event %d is at %d", n, c)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	next := uint64(1)
+	for e, err := range p.Events(ctx, s, 0) {
+		if err != nil || e.Cursor != next {
+			t.Fatalf("%d %v, want %d", e.Cursor, err, next)
+		}
+		if next++; int(next) > len(cursors) {
+			cancel()
+		}
+	}
+}

@@ -59,7 +59,7 @@ type EventPage struct {
 // MaxEvents is the most events in a page.
 const MaxEvents = 1000
 
-// EventsSince reads durable events after a cursor; limit 0: MaxEvents. A cursor beyond the last event is refused with code invalid.
+// EventsSince reads durable events after a cursor; limit 0: MaxEvents. Where they are large a page has fewer, and More says so. A cursor beyond the last event is refused with code invalid.
 func (p *Plane) EventsSince(ctx context.Context, s id.Session, after uint64, limit int) (EventPage, error) {
 	if err := p.may(Reader); err != nil {
 		return EventPage{}, err
@@ -74,12 +74,20 @@ func (p *Plane) EventsSince(ctx context.Context, s id.Session, after uint64, lim
 	if after > st.Cursor {
 		return EventPage{}, &Error{Code: fault.Invalid, Message: fmt.Sprintf("the cursor %d is ahead of the latest, %d", after, st.Cursor)}
 	}
-	events, err := p.Host.Events(ctx, s, after, limit)
-	page := EventPage{Events: events, From: after, Latest: st.Cursor}
-	if n := len(events); n > 0 {
-		page.More = events[n-1].Cursor < st.Cursor
+	page := EventPage{From: after, Latest: st.Cursor}
+	r, size := p.reading(s, after), 0
+	for last := false; !last && len(page.Events) < limit && size < mostPage; {
+		var events []event.Event
+		var n int
+		if events, n, last, err = r.next(ctx, limit-len(page.Events)); err != nil {
+			return EventPage{}, err
+		}
+		page.Events, size = append(page.Events, events...), size+n
 	}
-	return page, err
+	if n := len(page.Events); n > 0 {
+		page.More = page.Events[n-1].Cursor < st.Cursor
+	}
+	return page, nil
 }
 
 // ExternalEvent is something that happened outside.

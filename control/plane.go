@@ -278,9 +278,6 @@ func (p *Plane) Effects(ctx context.Context, s id.Session) ([]Effect, error) {
 	return out, nil
 }
 
-// page is how many events are read from the store at a time.
-const page = 256
-
 // Events yields the durable events of a session after a cursor, then what comes, deltas included, until ctx ends or the plane is
 // closed. It also ends after the event that makes a record of the session, or destroys it. A consumer that is too slow gets an
 // event.Gap, and then every durable event it missed; deltas in between are gone.
@@ -351,8 +348,9 @@ const (
 
 // replay yields what is stored after the cursor, and moves it. It reports whether more may follow.
 func (p *Plane) replay(ctx context.Context, s id.Session, sub *feed.Subscription, after *uint64, yield func(event.Event, error) bool) bool {
+	r := p.reading(s, *after)
 	for {
-		events, err := p.Host.Events(ctx, s, *after, page)
+		events, _, last, err := r.next(ctx, mostPiece)
 		if err != nil {
 			if ctx.Err() == nil {
 				yield(event.Event{}, err)
@@ -365,7 +363,7 @@ func (p *Plane) replay(ctx context.Context, s id.Session, sub *feed.Subscription
 			}
 			*after = e.Cursor
 		}
-		if len(events) < page {
+		if last {
 			sub.Pass(*after)
 			return !p.over(ctx, s, *after)
 		}
