@@ -11,7 +11,9 @@
 // The oracle never sleeps (oracle.go, and life.go for the life of each session). What it finds is told with the one command that plays the
 // history again:
 //
-//	go test ./sim -run Replay -seed 17 -faults commit:5:kill-before,effect:2:panic
+//	go test ./sim -v -seed 17 -faults commit:5:kill-before,effect:2:panic
+//
+// go run ./cmd/rkat-sim hunts for longer (sim/hunt).
 //
 // Play must run in a bubble of testing/synctest.
 package sim

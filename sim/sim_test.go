@@ -1,8 +1,13 @@
 package sim_test
 
 import (
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"iter"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/meerkat-go/meerkat/sim"
+	"github.com/meerkat-go/meerkat/sim/hunt"
 )
 
 var (
@@ -19,9 +25,17 @@ var (
 	faults = flag.String("faults", "", "with these faults")
 	seeds  = flag.Int("seeds", 0, "hunt through so many seeds")
 	first  = flag.Uint64("first", 1, "from this seed on")
+	hunted = flag.Bool("hunt", false, "play until killed, and tell of each history: cmd/rkat-sim reads it")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// One processor: what may run at the same virtual instant then runs in the same order again, so that a finding can be replayed.
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(1)
+	goleak.VerifyTestMain(m)
+}
+
+// replaying reports whether a seed was named: then nothing but that is played. CI never names one.
+func replaying() bool { return *seed > 0 }
 
 // play plays a history in a bubble of its own. Time stands still in it while anybody works, so that a history takes a millisecond.
 func play(t *testing.T, plan sim.Plan) (r sim.Result) {
@@ -35,7 +49,7 @@ func sound(t *testing.T, plan sim.Plan) sim.Result {
 	t.Helper()
 	r := play(t, plan)
 	if len(r.Breaches) > 0 {
-		t.Fatalf("%s\nplay it again: go test ./sim -run Replay -v %s\n%s", strings.Join(r.Breaches, "\n"), plan,
+		t.Fatalf("%s\nplay it again: go test ./sim -v %s\n%s", strings.Join(r.Breaches, "\n"), plan,
 			strings.Join(r.Log[:min(len(r.Log), 300)], "\n"))
 	}
 	return r
@@ -58,14 +72,50 @@ func around(t *testing.T, seed uint64, until time.Time, histories *int) {
 // everywhere plays a seed with one fault, of every kind at every point.
 func everywhere(t *testing.T, seed uint64, histories *int) {
 	t.Helper()
-	clean := sound(t, sim.Plan{Seed: seed})
-	for at, points := range map[string]int{"commit": clean.Commits, "effect": clean.Effects} {
-		for _, kind := range map[string][]string{"commit": sim.CommitFaults, "effect": sim.EffectFaults}[at] {
-			for n := range points {
-				sound(t, sim.Plan{Seed: seed, Faults: []sim.Fault{{Point: sim.Point{At: at, N: n + 1}, Kind: kind}}})
-				*histories++
+	for plan := range alone(seed, sound(t, sim.Plan{Seed: seed})) {
+		sound(t, plan)
+		*histories++
+	}
+}
+
+// alone lists the plans that have one fault, of every kind at every point of a clean history.
+func alone(seed uint64, clean sim.Result) iter.Seq[sim.Plan] {
+	return func(yield func(sim.Plan) bool) {
+		for at, points := range map[string]int{"commit": clean.Commits, "effect": clean.Effects} {
+			for _, kind := range map[string][]string{"commit": sim.CommitFaults, "effect": sim.EffectFaults}[at] {
+				for n := range points {
+					if !yield(sim.Plan{Seed: seed, Faults: []sim.Fault{{Point: sim.Point{At: at, N: n + 1}, Kind: kind}}}) {
+						return
+					}
+				}
 			}
 		}
+	}
+}
+
+// hunting plays a seed and faults around it, one in ten with a fault of every kind everywhere, and tells of each history before and after it.
+func hunting(t *testing.T, seed uint64) {
+	t.Helper()
+	out := json.NewEncoder(os.Stdout)
+	tell := func(plan sim.Plan) sim.Result {
+		l := hunt.Line{Seed: seed, Plan: plan.String()}
+		before := out.Encode(l)
+		r := play(t, plan)
+		l.Done, l.Commits, l.Effects, l.Breaches = true, r.Commits, r.Effects, r.Breaches
+		if err := errors.Join(before, out.Encode(l)); err != nil {
+			t.Fatal(err) // nobody listens any more
+		}
+		return r
+	}
+	clean := tell(sim.Plan{Seed: seed})
+	for n := range uint64(24) {
+		tell(sim.Draw(seed, n, clean.Commits, clean.Effects, 1+int(n%3)))
+	}
+	if seed%10 > 0 {
+		return
+	}
+	for plan := range alone(seed, clean) {
+		tell(plan)
 	}
 }
 
@@ -75,8 +125,12 @@ func everywhere(t *testing.T, seed uint64, histories *int) {
 func TestEvery_rule_holds_whatever_happens(t *testing.T) {
 	histories := 0
 	switch {
-	case *seed > 0:
-		t.Skip("a seed is being replayed") // RKAT_CI never names one
+	case replaying():
+		return
+	case *hunted:
+		for n := *first; ; n++ {
+			hunting(t, n)
+		}
 	case *seeds > 0:
 		for n := range uint64(*seeds) {
 			around(t, *first+n, time.Time{}, &histories)
@@ -97,14 +151,12 @@ func TestEvery_rule_holds_whatever_happens(t *testing.T) {
 }
 
 func TestReplay(t *testing.T) {
-	if *seed == 0 {
-		*seed = 1
-	}
+	which := max(*seed, 1)
 	list, err := sim.ParseFaults(*faults)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := play(t, sim.Plan{Seed: *seed, Faults: list})
+	r := play(t, sim.Plan{Seed: which, Faults: list})
 	if testing.Verbose() {
 		fmt.Println(strings.Join(r.Log, "\n"))
 	}
@@ -125,6 +177,9 @@ func settled(log []string) []string {
 // which docs/rough-edges.md tells of.
 // Scenario: M3
 func TestA_seed_plays_the_same_history_again(t *testing.T) {
+	if replaying() {
+		return
+	}
 	const plans, ties = 60, 3 // two that act at the very same virtual instant may do so in either order: a few plans have such a tie
 	var other []string
 	for n := range uint64(plans) {
@@ -144,6 +199,9 @@ func TestA_seed_plays_the_same_history_again(t *testing.T) {
 }
 
 func TestEvery_mutant_is_noticed(t *testing.T) {
+	if replaying() {
+		return
+	}
 	for _, c := range []struct {
 		name   string
 		mutant sim.Mutant
