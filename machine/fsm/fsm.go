@@ -79,10 +79,7 @@ type cell[P, K ~uint8, S, E any] struct {
 
 // New completes a table. It returns an error that names every cell that is decided twice, or not at all.
 func New[P, K ~uint8, S, E any](t Table[P, K, S, E]) (*Table[P, K, S, E], error) {
-	t.cells = make([][]cell[P, K, S, E], len(t.Phases))
-	for p := range t.cells {
-		t.cells[p] = make([]cell[P, K, S, E], len(t.Events))
-	}
+	t.room()
 	var errs []error
 	for i := range t.Rules {
 		r := &t.Rules[i]
@@ -111,6 +108,27 @@ func New[P, K ~uint8, S, E any](t Table[P, K, S, E]) (*Table[P, K, S, E], error)
 		}
 	}
 	return &t, errors.Join(errs...)
+}
+
+// room makes the cells, and room in each for the rules that will stand there. Programs pay for this at every start: it is three allocations.
+func (t *Table[P, K, S, E]) room() {
+	kinds := len(t.Events)
+	flat := make([]cell[P, K, S, E], len(t.Phases)*kinds)
+	counts, all := make([]int, len(flat)), 0
+	for i := range t.Rules {
+		for _, p := range t.Rules[i].From {
+			counts[int(p)*kinds+int(t.Rules[i].On)]++
+			all++
+		}
+	}
+	rules := make([]*Rule[P, K, S, E], all)
+	for n := range flat {
+		flat[n].rules, rules = rules[:0:counts[n]], rules[counts[n]:]
+	}
+	t.cells = make([][]cell[P, K, S, E], len(t.Phases))
+	for p := range t.cells {
+		t.cells[p] = flat[p*kinds : (p+1)*kinds : (p+1)*kinds]
+	}
 }
 
 // Must is New for tables that are part of the program.
