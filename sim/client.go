@@ -35,12 +35,16 @@ func (w *world) client(ctx context.Context, n int) {
 	if !w.submit(ctx, n, s, in, which != n) {
 		return
 	}
-	if !w.await(ctx, n, s, in) {
+	if !w.quiet(in) && !w.await(ctx, n, s, in) {
 		return
 	}
-	if w.roll("again", n)%2 == 0 {
+	switch w.roll("again", n) % 4 {
+	case 0, 1:
 		w.takes(time.Second, "again", n)
 		w.submit(ctx, n, s, in, true)
+	case 2:
+		w.takes(time.Second, "again", n)
+		w.alias(ctx, n, s, in)
 	}
 }
 
@@ -49,7 +53,7 @@ func (w *world) submit(ctx context.Context, n int, s id.Session, in id.Input, kn
 	refused := false // for certain, the last time
 	for try := 0; ctx.Err() == nil; try++ {
 		p := w.route("submit", n, try)
-		v, _, err := p.host.AcceptWithCompletion(ctx, s, runtime.Input{ID: in, Key: "key of " + string(in), Steer: w.roll("lane", in)%2 == 0,
+		v, err := w.offer(ctx, p, s, runtime.Input{ID: in, Key: key(in), Steer: w.roll("lane", in)%2 == 0,
 			Content: transcript.TextBlocks("do " + string(in))})
 		if p.isDead() {
 			w.takes(200*time.Millisecond, "retry", n, try)

@@ -78,6 +78,9 @@ func (d *disk) Input(ctx context.Context, s id.Session, key string) (store.Input
 		return store.InputRow{}, err
 	}
 	r, err := d.Store.Input(ctx, s, key)
+	if d.w.plan.Mutant == KeyForgotten && err == nil {
+		err = fmt.Errorf("key %q of %s: %w", key, s, store.ErrNotFound)
+	}
 	return r, d.w.plan.Mutant.lookedUp(s, key, err)
 }
 

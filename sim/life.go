@@ -23,7 +23,8 @@ type life struct {
 	took     map[run.Signal]int // by whoever placed it
 	owed     map[run.Signal]int
 	told     map[id.Run]bool // whose end was told
-	finished bool            // destroyed
+	facts    map[string]id.Input
+	finished bool // destroyed
 }
 
 // of returns what is remembered of a session; called with the oracle locked.
@@ -34,7 +35,7 @@ func (o *oracle) life(s id.Session) *life {
 	l := o.lives[s]
 	if l == nil {
 		l = &life{asked: map[string]bool{}, epochs: map[id.Epoch]bool{}, own: map[id.Effect]bool{}, steers: map[string]bool{},
-			places: map[machine.Placement]bool{}, took: map[run.Signal]int{}, owed: map[run.Signal]int{}, told: map[id.Run]bool{}}
+			places: map[machine.Placement]bool{}, took: map[run.Signal]int{}, owed: map[run.Signal]int{}, facts: map[string]id.Input{}, told: map[id.Run]bool{}}
 		o.lives[s] = l
 	}
 	return l
@@ -141,12 +142,20 @@ func (o *oracle) lived(p *process, s id.Session, next machine.State) {
 		case event.SessionUnregistered:
 			away = true
 		}
+		if _, ok := e.Payload.(event.RunStarted); ok {
+			if text := o.unwanted(e.Run, next.Inbox); text != "" {
+				breach("R107", "%s", text)
+			}
+		}
 		if text := l.uncalled(e); text != "" {
 			breach("asked", "%s, which nobody asked for", text)
 		}
 	}
 	if l.finished && next.Lifecycle.Phase != lifecycle.Destroyed {
 		breach("R55", "it was destroyed, and is %s", next.Phase())
+	}
+	if was, is := prev.Profile, next.Profile; was != nil && is != nil && !is.Equal(*was) && !l.asked["amend"] {
+		breach("R136", "its profile changed, and nobody amended it")
 	}
 	began := prev.Version == 0 || away && !next.Lifecycle.Away && !l.finished
 	switch epoch := next.Lifecycle.Epoch; {

@@ -180,7 +180,7 @@ func (w *world) watch(ctx context.Context) {
 			return
 		case <-time.After(time.Minute + w.long(time.Second, "watch", n)):
 		}
-		for _, s := range sessions {
+		for _, s := range everyone {
 			p := w.owner()
 			st, err := p.host.State(ctx, s)
 			if err == nil && st.Run() != "" && seen[s] == st.Version {

@@ -36,6 +36,11 @@ const (
 	SaidTwice              // a boundary gives an executor the steers of the last one again
 	SignalLost             // a signal that nobody took is not told again
 	PreparedLeaks          // a run that its caller carries out is stored as anybody's
+	QuietWakes             // what is to wake nobody does
+	KeyForgotten           // a key is not looked up, an id is
+	KeyOfItsOwn            // what is told again has another key each time
+	AmendLost              // an amended profile is not stored
+	ForkShort              // a fork lacks the last row but one
 )
 
 // batch is what reaches the store.
@@ -53,6 +58,8 @@ func (m Mutant) batch(d *disk, b *store.Batch) *store.Batch {
 		}
 	case ComesBack:
 		c.Control = bytes.Replace(c.Control, []byte(`"lifecycle":{"phase":5`), []byte(`"lifecycle":{"phase":1`), 1)
+	case AmendLost, ForkShort:
+		m.aside(c)
 	case PreparedLeaks:
 		c.Control = bytes.Replace(c.Control, []byte(`"caller":true`), []byte(`"class":2`), 1)
 	default:

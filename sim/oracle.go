@@ -27,6 +27,7 @@ type oracle struct {
 	heard    map[id.Input][]string   // what clients were told
 	of       map[id.Input]id.Session // whose input it is
 	lives    map[id.Session]*life
+	quiet    map[id.Input]bool // submitted to wake nobody
 }
 
 func (o *oracle) reader() driver.Reader { return driver.Reader{Store: o.w.disk} }
@@ -203,7 +204,10 @@ func (o *oracle) stopped(p *process, s id.Session) {
 
 // atRest checks the whole of what is stored, at the end.
 func (o *oracle) atRest() {
-	for _, s := range sessions {
+	for _, s := range everyone {
+		if !o.w.exists(s) {
+			continue
+		}
 		o.sessionAtRest(s)
 		o.toldOfAll(s)
 	}
@@ -260,6 +264,14 @@ func (o *oracle) sessionAtRest(s id.Session) {
 			o.w.breach("R110", "run %s of %s wanted an output, and what came of it is told %d times too seldom", r, s, n)
 		}
 	}
+	st, err := o.reader().State(ctx, s)
+	if err != nil {
+		o.w.breach("R29", "%v", err)
+		return
+	}
+	for i := range st.Inbox.All() { // whoever rests has none that would wake it
+		ended[i.ID]++
+	}
 	for in := range accepted {
 		if accepted[in] != 1 || ended[in] != 1 {
 			o.w.breach("R31", "input %s of %s was accepted %d times and ended %d times", in, s, accepted[in], ended[in])
@@ -272,6 +284,7 @@ func (o *oracle) sessionAtRest(s id.Session) {
 	if text := wellFormed(rows); text != "" {
 		o.w.breach("R37", "at rest, %s: %s", s, text)
 	}
+	o.known(s, rows)
 	asked := map[string]int{}
 	for _, r := range rows {
 		if u, ok := r.Entry.(transcript.User); ok {

@@ -2,7 +2,7 @@
 //
 // A history is two sessions, their clients and whoever interferes, on a process with the real runtime over the memory store: callers that
 // carry a run out themselves, or forget it; an orchestrator that places sessions and does not always listen; meddlers that interrupt, stop,
-// retire, reset, unregister and destroy. The executor reports step by step, or has a loop of its own and takes steers at its boundaries.
+// retire, reset, unregister and destroy; who amends a session before it runs, tells it facts, or lets another begin with what was said in it. The executor reports step by step, or has a loop of its own and takes steers at its boundaries.
 // Every model call, tool, signal and commit takes a virtual time that is hashed from the seed and its own name, never drawn from a shared
 // generator, so that real goroutines do the same things in the same order again. A history without faults counts its commits and its
 // effects; then it is played again and dies at them: before, after, with the outcome hidden, or as a zombie that lives on beside

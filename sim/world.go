@@ -14,7 +14,6 @@ import (
 	"github.com/meerkat-go/meerkat/id"
 	"github.com/meerkat-go/meerkat/machine"
 	"github.com/meerkat-go/meerkat/machine/lifecycle"
-	"github.com/meerkat-go/meerkat/run"
 	"github.com/meerkat-go/meerkat/runtime"
 	"github.com/meerkat-go/meerkat/store"
 	"github.com/meerkat-go/meerkat/store/memory"
@@ -39,6 +38,7 @@ type world struct {
 	refuse    time.Time // until then the store refuses commits
 	deaf      time.Time // until then leases are not renewed
 	poison    map[string]bool
+	forked    bool // the fork is there
 	log       []line
 	breaches  []string
 
@@ -68,6 +68,15 @@ func Play(ctx context.Context, plan Plan) Result {
 	}
 	for n := range int(w.roll("orchestrators") % 3) {
 		clients.Go(func() { w.place(ctx, n) })
+	}
+	if w.roll("amends")%3 == 0 {
+		clients.Go(func() { w.amend(ctx) })
+	}
+	for n := range int(w.roll("informants") % 3) {
+		clients.Go(func() { w.inform(ctx, n) })
+	}
+	if w.roll("forks")%3 == 0 {
+		clients.Go(func() { w.fork(ctx) })
 	}
 	watching, unwatch := context.WithCancel(ctx)
 	w.others.Go(func() { w.watch(watching) })
@@ -152,7 +161,7 @@ func (w *world) start(after *process) *process {
 		StoreGrace: 3 * time.Second, Grace: 2 * time.Second, Fold: 1 + int(w.roll("fold")%8)})
 	w.processes = append(w.processes, p)
 	w.mu.Unlock()
-	for _, s := range sessions {
+	for _, s := range everyone {
 		heard := p.hub.Subscribe(s, 0)
 		w.listeners.Go(func() { w.oracle.listen(p, s, heard) })
 	}
@@ -207,11 +216,8 @@ func (p *process) drop() {
 func (w *world) register(ctx context.Context, s id.Session) {
 	for n := 0; ctx.Err() == nil; n++ {
 		p := w.owner()
-		profile := &run.Profile{Model: "m", Retry: run.RetryPolicy{Max: 2}}
-		if w.roll("schema", s)%3 == 0 {
-			profile.Schema = []byte("{}")
-		}
-		err := p.host.RegisterSession(ctx, s, runtime.Registration{Profile: profile})
+		profile := w.profile(s)
+		err := p.host.RegisterSession(ctx, s, runtime.Registration{Profile: &profile})
 		if !p.isDead() && (err == nil || errors.Is(err, runtime.ErrExists)) {
 			return
 		}
@@ -229,7 +235,10 @@ func (w *world) rest(ctx context.Context) {
 	for n := 0; ; n++ {
 		before := busy
 		busy = ""
-		for _, s := range sessions {
+		for _, s := range everyone {
+			if !w.exists(s) {
+				continue
+			}
 			st, err := driver.Reader{Store: w.disk}.State(ctx, s)
 			if ctx.Err() != nil {
 				break
@@ -241,7 +250,7 @@ func (w *world) rest(ctx context.Context) {
 			if w.resting(st) {
 				continue
 			}
-			busy = fmt.Sprintf("session %s is %s, turn %s, %d inputs, open %v", s, st.Phase(), st.Turn.Phase, st.Inbox.Len(), open(st))
+			busy = fmt.Sprintf("session %s is %s, turn %s, %d inputs, open %v", s, st.Phase(), st.Turn.Phase, waking(st.Inbox), open(st))
 			if st.Lifecycle.Phase == lifecycle.Stopped || st.Lifecycle.Away {
 				_ = w.owner().host.RegisterSession(ctx, s, runtime.Registration{}) // tried again
 			}
@@ -260,12 +269,12 @@ func (w *world) rest(ctx context.Context) {
 	}
 }
 
-// resting reports whether nothing is under way in a session, nothing waits, and nobody is owed anything.
+// resting reports whether nothing is under way in a session, nothing waits but what may, and nobody is owed anything.
 func (w *world) resting(st machine.State) bool {
 	if st.Lifecycle.Away || st.Lifecycle.Phase == lifecycle.Stopped {
 		return false
 	}
-	return st.Run() == "" && st.Inbox.Len() == 0 && st.Open.Len() == 0
+	return st.Run() == "" && waking(st.Inbox) == 0 && st.Open.Len() == 0
 }
 
 func open(st machine.State) []string {
