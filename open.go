@@ -140,16 +140,6 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 
 func storePath(stateDir string) string { return filepath.Join(stateDir, "sessions.sqlite3") }
 
-// CheckStore reads all of what is kept in a state folder and reports what is damaged, changing nothing; others may use it meanwhile. A
-// folder without sessions is whole. It takes as long as it takes to read the file.
-func CheckStore(ctx context.Context, stateDir string) error {
-	err := sqlite.Check(ctx, storePath(stateDir))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
 // Plane is the door to everything.
 func (r *Runtime) Plane() *control.Plane { return r.plane }
 

@@ -44,7 +44,8 @@ func run() int {
 	return cli.Main(context.Background(), world, cli.App{
 		Model:       model,
 		Open:        open,
-		CheckStore:  meerkat.CheckStore,
+		Examine:     meerkat.Examine,
+		Repair:      meerkat.Repair,
 		Demo:        showDemo,
 		Keys:        keys,
 		Serve:       serveCommand,

@@ -93,8 +93,11 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	s := &Store{path: o.Path, options: o, requests: make(chan *request, groupLimit), written: make(chan struct{}, 1), drained: make(chan struct{}),
 		left: map[id.Session][]*request{}}
 	s.readers = newReaders(o)
+	openHere.add(o.Path, 1)
 	if s.writer, err = s.openWriter(); err != nil {
-		return nil, errors.Join(explain(o.Path, doing, err), s.readers.close())
+		err = errors.Join(explain(o.Path, doing, err), s.readers.close())
+		openHere.add(o.Path, -1)
+		return nil, err
 	}
 	s.wg.Go(s.write)
 	s.wg.Go(s.checkpoint)
@@ -243,5 +246,6 @@ func (s *Store) Close() error {
 			err = errors.Join(err, c.close())
 		}
 	}
+	openHere.add(s.path, -1)
 	return explain(s.path, "close the session store", err)
 }

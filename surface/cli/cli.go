@@ -74,11 +74,12 @@ type Model struct {
 	Note       string `json:"note,omitempty"`
 }
 
-// App is the product behind the commands. All fields must be set but CheckStore, Demo and Dial.
+// App is the product behind the commands. All fields must be set but Examine, Repair, Demo and Dial.
 type App struct {
 	Open func(ctx context.Context, c config.Config) (Runtime, error)
-	// CheckStore reads all that is kept in a state folder and says what is damaged.
-	CheckStore  func(ctx context.Context, stateDir string) error
+	// Examine reads all that is kept in a state folder and says what is damaged; Repair mends what can be mended as well.
+	Examine, Repair func(ctx context.Context, stateDir string) (control.Checkup, error)
+
 	Models      func(c config.Config) []Model
 	Model       string // of runs for which nobody names one, before any is looked for; empty: there is none
 	FindServers func(ctx context.Context) []config.Server

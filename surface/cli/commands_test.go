@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -249,7 +250,7 @@ func TestDoctor_finds_what_is_wrong_and_says_what_to_do(t *testing.T) {
 	}
 	var got struct {
 		OK       bool
-		Findings []finding
+		Findings []control.Finding
 	}
 	if err := json.Unmarshal(p.out.Bytes(), &got); err != nil || got.OK || len(got.Findings) < 4 {
 		t.Errorf("%v: %s", err, p.out.String())
@@ -273,4 +274,47 @@ func TestVersion_and_models_tell_what_they_are(t *testing.T) {
 	p.out.Reset()
 	p.run("models", "--json")
 	says(t, p.out.String(), `"name": "openai/best"`)
+}
+
+func TestDoctor_names_damaged_rows_and_repairs_only_when_told_to(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t)
+	damage := control.Checkup{Findings: []control.Finding{{Name: "session", Session: theSession, Detail: "1 damaged rows", Advice: "Do something",
+		Rows: []control.DamagedRow{{Row: "event 3", Digest: "abcd", Reason: "unexpected\x1b[31m end"}}}}}
+	p.app.Examine = func(context.Context, string) (control.Checkup, error) { return damage, nil }
+	p.app.Repair = func(context.Context, string) (control.Checkup, error) {
+		t.Error("repaired")
+		return control.Checkup{}, nil
+	}
+	if code := p.run("doctor"); code != 1 {
+		t.Errorf("exit code %d: %s", code, p.err.String())
+	}
+	says(t, p.out.String(), "--  session        "+string(theSession)+": 1 damaged rows", "event 3: unexpected", "sha256 abcd", "Do something")
+	if strings.Contains(p.out.String(), "\x1b") {
+		t.Error("a terminal is told what to do")
+	}
+	p.out.Reset()
+	p.app.Repair = func(context.Context, string) (control.Checkup, error) {
+		done := control.Checkup{OK: true, Backup: "/realm/backup-1", Findings: slices.Clone(damage.Findings)}
+		done.Findings[0].OK, done.Findings[0].Done = true, "1 rows taken out"
+		return done, nil
+	}
+	if code := p.run("doctor", "--repair"); code != 0 {
+		t.Errorf("exit code %d: %s", code, p.err.String())
+	}
+	says(t, p.out.String(), "Done: 1 rows taken out", "Everything as it was: /realm/backup-1")
+	p.out.Reset()
+	if code := p.run("doctor", "--repair", "--json"); code != 0 {
+		t.Errorf("exit code %d: %s", code, p.err.String())
+	}
+	says(t, p.out.String(), `"backup": "/realm/backup-1"`, `"row": "event 3"`, `"ok": true`)
+	p.out.Reset()
+	p.app.Open = func(context.Context, config.Config) (Runtime, error) { t.Error("opened"); return Runtime{}, nil }
+	p.app.Repair = func(context.Context, string) (control.Checkup, error) {
+		return control.Checkup{Findings: []control.Finding{{Name: "log", Detail: "something is lost"}}}, nil
+	}
+	if code := p.run("doctor", "--repair"); code != 1 {
+		t.Errorf("exit code %d: %s", code, p.err.String())
+	}
+	says(t, p.out.String(), "--  log            something is lost", "Nothing was changed.")
 }

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meerkat-go/meerkat/config"
-	"github.com/meerkat-go/meerkat/control"
 	"github.com/meerkat-go/meerkat/surface/cli/terminal"
 )
 
@@ -88,134 +86,6 @@ func (c *command) models(ctx context.Context) error {
 	p.line("")
 	p.line("--model takes these names, and provider/NAME for any other that a provider has.")
 	return p.err
-}
-
-// finding is one thing that doctor looked at.
-type finding struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
-	Advice string `json:"advice,omitempty"`
-}
-
-func (c *command) doctorCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{Use: "doctor", Short: "say what is set up, what is not, and what to do about it", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c.json = asJSON
-			return c.doctor(cmd.Context())
-		}}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return cmd
-}
-
-// doctor fails if something keeps the product from working at all; a model that is missing does not: there is offline.
-func (c *command) doctor(ctx context.Context) error {
-	cfg, err := c.config("")
-	if err != nil {
-		return err
-	}
-	state := []finding{c.stateFinding(cfg)}
-	if state[0].OK {
-		state = append(state, c.storeFinding(ctx, cfg))
-	}
-	findings := append([]finding{{Name: "workspace", OK: true, Detail: cfg.Workspace}, {Name: "realm", OK: true, Detail: cfg.Realm}}, state...)
-	findings = append(findings, c.modelFindings(ctx, cfg)...)
-	broken := false
-	for _, f := range state {
-		broken = broken || !f.OK
-	}
-	if c.json {
-		err = c.printJSON(map[string]any{"ok": !broken, "findings": findings})
-	} else {
-		p := c.printer()
-		for _, f := range findings {
-			mark := "ok"
-			if !f.OK {
-				mark = "--"
-			}
-			p.line("%s  %-14s %s", mark, f.Name, f.Detail)
-			if f.Advice != "" {
-				p.line("    %s", f.Advice)
-			}
-		}
-		err = p.err
-	}
-	if err == nil && broken {
-		return ended(ExitFailed)
-	}
-	return err
-}
-
-func (c *command) stateFinding(cfg config.Config) finding {
-	f := finding{Name: "state folder", OK: true, Detail: cfg.StateDir}
-	if err := config.MakeState(cfg.StateDir); err != nil {
-		var ce *config.Error
-		f.OK = false
-		if f.Detail = err.Error(); errors.As(err, &ce) {
-			f.Detail, f.Advice = ce.What, ce.Advice
-		}
-	}
-	return f
-}
-
-func (c *command) storeFinding(ctx context.Context, cfg config.Config) finding {
-	f := finding{Name: "sessions", OK: true}
-	rt, err := c.app.Open(ctx, cfg)
-	var list []control.Session
-	if err == nil {
-		list, err = rt.Plane.Sessions(ctx, control.ListSessions{Limit: 1000})
-		err = errors.Join(err, rt.Close())
-	}
-	if err == nil && c.app.CheckStore != nil {
-		err = c.app.CheckStore(ctx, cfg.StateDir)
-	}
-	if err != nil {
-		e := explain(err)
-		return finding{Name: f.Name, Detail: e.what, Advice: e.advice}
-	}
-	unfinished := 0
-	for _, s := range list {
-		if s.Unfinished {
-			unfinished++
-		}
-	}
-	f.Detail = plural(len(list), "session")
-	if len(list) == 1000 {
-		f.Detail = "at least 1000 sessions"
-	}
-	if unfinished > 0 {
-		f.Detail += fmt.Sprintf(", %d unfinished", unfinished)
-		f.Advice = "'rkat sessions' lists them, 'rkat resume REF' goes on"
-	}
-	return f
-}
-
-func (c *command) modelFindings(ctx context.Context, cfg config.Config) []finding {
-	var out []finding
-	for _, p := range cfg.Providers {
-		f := finding{Name: p.Name, OK: true, Detail: "set up by " + p.Origin + ", at " + p.Address()}
-		if p.Key == "" {
-			f.Detail += ", without a key"
-		}
-		out = append(out, f)
-	}
-	var servers []config.Server
-	if cfg.NoProbe {
-		out = append(out, finding{Name: "local servers", OK: true, Detail: "not looked for: RKAT_NO_PROBE is set"})
-	} else {
-		servers = c.app.FindServers(ctx)
-	}
-	for _, s := range servers {
-		out = append(out, finding{Name: s.Provider.Name, OK: true, Detail: "runs at " + s.Provider.BaseURL + ": " + strings.Join(s.Models, ", ")})
-	}
-	if cfg.Model != "" {
-		out = append(out, finding{Name: "model", OK: true, Detail: cfg.Model + " (RKAT_MODEL)"})
-	} else if len(cfg.Providers)+len(servers) == 0 {
-		out = append(out, finding{Name: "model", Detail: "no provider is set up, and no local server was found",
-			Advice: "Set ANTHROPIC_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL; or --model offline"})
-	}
-	return out
 }
 
 func (c *command) demoCommand() *cobra.Command {
