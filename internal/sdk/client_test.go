@@ -175,12 +175,17 @@ func (c *client) complain(format string, args ...any) {
 	}
 }
 
+// pass waits for who holds the gate.
+func (c *client) pass() {
+	c.gate.Lock()
+	defer c.gate.Unlock()
+}
+
 func (c *client) read(out io.Reader) {
 	r := bufio.NewReaderSize(out, 64<<10)
 	defer close(c.over)
 	for {
-		c.gate.Lock()
-		c.gate.Unlock() // it only waits for who holds it
+		c.pass()
 		l, err := r.ReadBytes('\n')
 		c.mu.Lock()
 		if len(l) > 0 {
