@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -401,6 +402,9 @@ func (w *ward) flipIn(name string, many int) {
 	w.ok(os.WriteFile(w.db, data, 0o600))
 }
 
+// wardSeed lets other damage be tried than the usual.
+var wardSeed = flag.Uint64("ward-seed", 0, "the first seed of the damage that is done to stores")
+
 func TestFlipped_bytes_are_never_a_reason_to_lose_what_can_be_read(t *testing.T) {
 	t.Parallel()
 	times := uint64(60)
@@ -408,14 +412,14 @@ func TestFlipped_bytes_are_never_a_reason_to_lose_what_can_be_read(t *testing.T)
 		times = 12
 	}
 	seen, mended := 0, 0
-	for seed := range times {
+	for n := range times {
+		seed := n + *wardSeed
 		w := newWard(t)
 		rnd := rand.New(rand.NewPCG(seed, 5))
 		data, err := os.ReadFile(w.db)
 		w.ok(err)
-		for range 1 + rnd.IntN(6) {
-			data[100+rnd.IntN(len(data)-100)] ^= byte(1 + rnd.IntN(255))
-		}
+		pristine := w.count()
+		data = mangle(data, rnd)
 		w.ok(os.WriteFile(w.db, data, 0o600))
 		found := w.examine()
 		before := w.rows()
@@ -444,6 +448,9 @@ func TestFlipped_bytes_are_never_a_reason_to_lose_what_can_be_read(t *testing.T)
 				}
 			}
 		}
+		if len(w.backups()) > 0 != (c.Backup != "") {
+			t.Errorf("seed %d: backups %v, and told is %q", seed, w.backups(), c.Backup)
+		}
 		if c.Backup == "" && w.contents()["sessions.sqlite3"] != string(data) {
 			t.Errorf("seed %d: it was changed without a backup", seed)
 		}
@@ -454,6 +461,9 @@ func TestFlipped_bytes_are_never_a_reason_to_lose_what_can_be_read(t *testing.T)
 			}
 		}
 		if c.OK {
+			if now := w.count() + taken(c); now != pristine {
+				t.Errorf("seed %d: there were %d rows and are %d: %+v", seed, pristine, now, c)
+			}
 			if how := w.whole(); how != "ok" {
 				t.Errorf("seed %d: %s", seed, how)
 			}
@@ -464,6 +474,51 @@ func TestFlipped_bytes_are_never_a_reason_to_lose_what_can_be_read(t *testing.T)
 		}
 	}
 	t.Logf("%d of %d were seen, %d mended", seen, times, mended)
+}
+
+// count is how many rows there are.
+func (w *ward) count() (n int) {
+	w.Helper()
+	for _, rows := range w.rows() {
+		n += strings.Count(rows, "\n")
+	}
+	return n
+}
+
+// taken is how many rows a repair took out.
+func taken(c control.Checkup) (n int) {
+	for _, f := range c.Findings {
+		for _, r := range f.Rows {
+			if strings.HasPrefix(r.Done, "taken out") {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// mangle does to a file what disks and people do.
+func mangle(data []byte, rnd *rand.Rand) []byte {
+	const size = 2048
+	page := func() []byte { // any but the first
+		n := 1 + rnd.IntN(len(data)/size-1)
+		return data[n*size : (n+1)*size]
+	}
+	switch rnd.IntN(8) {
+	case 0:
+		clear(page())
+	case 1:
+		copy(page(), page())
+	case 2:
+		return data[:len(data)/2+rnd.IntN(len(data)/2)]
+	case 3:
+		copy(page()[rnd.IntN(size):], page()[:rnd.IntN(size)])
+	default:
+		for range 1 + rnd.IntN(6) {
+			data[100+rnd.IntN(len(data)-100)] ^= byte(1 + rnd.IntN(255))
+		}
+	}
+	return data
 }
 
 func TestA_log_that_has_lost_something_is_told_before_its_traces_go(t *testing.T) {
@@ -599,5 +654,52 @@ func TestWhat_is_beside_the_sessions_is_looked_at(t *testing.T) {
 	w.ok(os.WriteFile(w.db, []byte("this is no database, but long enough to be taken for one"+strings.Repeat(".", 1000)), 0o600))
 	if c := w.repair(); c.OK || of(c, "store") == nil || c.Backup != "" {
 		t.Errorf("no database: %+v", c)
+	}
+}
+
+func TestWhoever_follows_a_session_gets_past_an_event_that_was_taken_out(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.sql("UPDATE events SET body = x'7b' WHERE session = $1 AND cursor = 3")
+	if c := w.repair(); !c.OK {
+		t.Fatalf("%+v", c)
+	}
+	s := w.sessions[1]
+	rt, err := meerkat.Open(t.Context(), meerkat.Config{StateDir: w.dir})
+	w.ok(err)
+	defer func() { w.ok(rt.Close()) }()
+	got, err := rt.Plane().Submit(t.Context(), control.Submit{Session: s, Content: transcript.TextBlocks("hello")})
+	w.ok(err)
+	_, err = rt.Plane().Wait(t.Context(), s, got.Input)
+	w.ok(err)
+	state, err := rt.Plane().Session(t.Context(), string(s))
+	w.ok(err)
+	before := uint64(0)
+	for e, err := range rt.Plane().Events(t.Context(), s, 0) {
+		if w.ok(err); e.Cursor <= before || e.Cursor == 3 {
+			t.Errorf("event %d after %d", e.Cursor, before)
+		}
+		if before = e.Cursor; before >= state.Cursor {
+			break
+		}
+	}
+}
+
+func TestA_repair_that_cannot_copy_everything_changes_nothing(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.sql("UPDATE events SET body = x'7b' WHERE session = $1 AND cursor = 3")
+	w.ok(os.Mkdir(filepath.Join(w.dir, "config_state.json"), 0o700)) // no file can be copied from it
+	before := w.rows()
+	if c, err := meerkat.Repair(t.Context(), w.dir); err == nil {
+		t.Errorf("repaired: %+v", c)
+	}
+	if !maps.Equal(before, w.rows()) || len(w.backups()) > 0 {
+		t.Error("something was written")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := meerkat.Repair(ctx, w.dir); err == nil || len(w.backups()) > 0 {
+		t.Errorf("given up: %v", err)
 	}
 }

@@ -99,6 +99,7 @@ func (s sick) removable() (out []sickRow) {
 type repair struct {
 	*examination
 	backup string
+	wrote  bool                   // something was changed, or is lost: the copy stays
 	stamps map[string]files.Stamp // of the files, before they were copied
 	m      *sqlite.Mender
 }
@@ -120,10 +121,19 @@ func (r *repair) run(ctx context.Context) (err error) {
 		return errors.Join(inUse("somebody wrote while it was copied"), err, os.RemoveAll(r.backup))
 	}
 	if r.lost != nil {
+		r.wrote = true
 		r.done("log", "everything is as it was in "+r.backup+"; the sessions go on from what could be read", true)
 		r.look(ctx, &r.m.View)
 	}
-	return r.mend(ctx)
+	if err := r.mend(ctx); err != nil {
+		return fmt.Errorf("the repair was broken off; everything as it was is in %s: %w", r.backup, err)
+	}
+	if r.wrote {
+		return nil
+	}
+	gone := r.backup
+	r.backup = ""
+	return os.RemoveAll(gone)
 }
 
 // kept are the files of a realm.
@@ -243,6 +253,7 @@ func (r *repair) mend(ctx context.Context) error {
 			r.done("store", "it could not be made anew: "+err.Error(), false)
 			return errors.Join(ctx.Err(), r.clear(fresh)) // what stands on it is not touched
 		}
+		r.wrote = true
 		r.done("store", "made anew out of its tables, with every row", true)
 		if err := r.clear(fresh); err != nil {
 			return err
@@ -256,6 +267,7 @@ func (r *repair) mend(ctx context.Context) error {
 		if err := r.m.Recount(); err != nil {
 			return err
 		}
+		r.wrote = true
 		r.done("count", "counted anew", true)
 	}
 	for _, s := range r.sick {
@@ -344,6 +356,7 @@ func (r *repair) takeOut(ctx context.Context, s sick) error {
 	if err := r.m.Commit(); err != nil {
 		return errors.Join(err, r.m.Rollback())
 	}
+	r.wrote = true
 	for n, row := range s.rows {
 		if row.aside() {
 			f.Rows[n].Done = "taken out, and kept"
