@@ -1,3 +1,5 @@
+//go:build !without_dbos
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+//go:build !without_eino
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+//go:build !without_meerkat
+
 package main
 
 import (
