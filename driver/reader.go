@@ -18,22 +18,27 @@ import (
 // Reader reads what is committed of any session, live here, live elsewhere or at rest. It takes no lease and changes nothing.
 type Reader struct{ Store store.Store }
 
-// Transcript reads the rows with from <= message < before, in order; before 0: to the end.
+// Transcript reads the rows with from <= message < before, in order; before 0: to the end. Messages have no gaps: one that is not there, with later
+// ones that are, is *Damage. Nobody is to be told half a conversation as if it were all.
 func (r Reader) Transcript(ctx context.Context, s id.Session, from, before int) ([]transcript.Row, error) {
 	stored, err := r.Store.Messages(ctx, s, from, before)
 	if err != nil {
 		return nil, fmt.Errorf("read transcript of %s: %w", s, err)
 	}
 	out := make([]transcript.Row, len(stored))
+	last := max(from, 1) - 1
 	for n, m := range stored {
-		if out[n], err = decodeRow(m); err != nil {
+		if out[n], err = decodeRow(m); err == nil && m.Message > last+1 {
+			err = corrupt(fmt.Sprintf("message %d", last+1), nil, "it is gone: the next that is there is %d.%d", m.Message, m.Ordinal)
+		}
+		if last = m.Message; err != nil {
 			return nil, fmt.Errorf("read transcript of %s: %w", s, damaged(s, err))
 		}
 	}
 	return out, nil
 }
 
-// Events reads up to limit events after a cursor, complete with their texts.
+// Events reads up to limit events after a cursor, complete with their texts. One that was taken out by a repair shows in the cursors.
 func (r Reader) Events(ctx context.Context, s id.Session, after uint64, limit int) ([]event.Event, error) {
 	stored, err := r.Store.Events(ctx, s, after, limit)
 	if err != nil {
