@@ -4,7 +4,7 @@ GO      ?= go
 TIMEOUT ?= 15m
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck test explore layers sim interop examples smoke cross build bench golden clean
+.PHONY: help check fmt vet staticcheck test explore layers sim hunt interop examples smoke cross build bench golden clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ layers: ## the rules of the house: imports, sizes, documents
 
 sim: ## a short simulation: seeded crashes, zombies, lost leases
 	$(GO) test -short -timeout $(TIMEOUT) ./sim
+
+hunt: ## play seeds of the simulation for ten minutes; a finding is printed with the command that replays it
+	$(GO) run ./cmd/rkat-sim -for 10m
 
 interop: ## our wire formats against the official SDKs (a module of its own)
 	cd interop && $(GO) vet ./... && $(GO) test -timeout $(TIMEOUT) ./...
