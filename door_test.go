@@ -191,6 +191,7 @@ func TestWhat_a_key_may_not_do_is_forbidden(t *testing.T) {
 		{"Resume", control.Writer, func(p *control.Plane) error { _, err := p.Resume(ctx, s); return err }},
 		{"Interrupt", control.Writer, func(p *control.Plane) error { return p.Interrupt(ctx, s, "r") }},
 		{"Interrupting", control.Writer, func(p *control.Plane) error { _, err := p.Interrupting(ctx, s); return err }},
+		{"Cancelling", control.Writer, func(p *control.Plane) error { _, err := p.Cancelling(ctx, s); return err }},
 		{"CancelAfterBoundary", control.Writer, func(p *control.Plane) error { return p.CancelAfterBoundary(ctx, s, "r") }},
 		{"ForkAt", control.Writer, func(p *control.Plane) error { _, err := p.ForkAt(ctx, s, 0, nil); return err }},
 		{"InjectContext", control.Writer, func(p *control.Plane) error { _, err := p.InjectContext(ctx, control.Context{Session: s}); return err }},

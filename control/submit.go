@@ -209,16 +209,17 @@ func (p *Plane) request(name string, r identity.Request) identity.Request {
 
 // amend changes what a session was made with that has said nothing yet.
 func (p *Plane) amend(ctx context.Context, s id.Session, st runtime.Status, a Asks) error {
-	if st.Messages > 0 || st.Run != "" {
-		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("Cannot override %s: the session has begun", strings.Join(a.fixed(), ", "))}
-	}
 	f := a.amended(st.Profile)
 	if p.Validate != nil {
 		if err := p.Validate(ctx, f); err != nil {
 			return err
 		}
 	}
-	return p.Host.AmendSession(ctx, s, f)
+	err := p.Host.AmendSession(ctx, s, f)
+	if errors.Is(err, runtime.ErrBegun) {
+		return &Error{Code: fault.Invalid, Message: fmt.Sprintf("Cannot override %s: the session has begun", strings.Join(a.fixed(), ", "))}
+	}
+	return err
 }
 
 // Input says how an input stands, live or ended. Code not_found: there is none.

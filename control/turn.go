@@ -175,3 +175,23 @@ func (p *Plane) Interrupting(ctx context.Context, s id.Session) (bool, error) {
 	}
 	return err == nil, err
 }
+
+// Cancelling ends whatever run the session has at its next boundary, and returns that run; empty: it had none, which is no error. Codes: those of
+// looking the session up.
+func (p *Plane) Cancelling(ctx context.Context, s id.Session) (id.Run, error) {
+	if err := p.may(Writer); err != nil {
+		return "", err
+	}
+	st, err := p.Host.ReadStatus(ctx, s)
+	if err != nil || st.Run == "" {
+		return "", err
+	}
+	err = p.CancelAfterBoundary(ctx, s, st.Run)
+	switch {
+	case err == nil:
+		return st.Run, nil
+	case fault.CodeOf(err) == fault.NotRunning:
+		return "", nil
+	}
+	return "", err
+}

@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -30,25 +28,7 @@ var built programs.Programs
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) (code int) {
-	if runtime.GOOS != "linux" {
-		return m.Run()
-	}
-	var err error
-	if built, err = programs.Build("cmd/rkat", "llm/llmtest/fakemodel"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() {
-		if err := built.Remove(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}()
-	return m.Run()
+	os.Exit(programs.Main(m, &built, "linux"))
 }
 
 // script is a run of four rounds: two calls at once, a write, a command, and the end. What the model says depends on how many results

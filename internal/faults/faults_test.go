@@ -30,25 +30,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) (code int) {
-	if runtime.GOOS == "windows" {
-		return m.Run()
-	}
-	var err error
-	if built, err = programs.Build("cmd/rkat", "llm/llmtest/fakemodel"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() {
-		if err := built.Remove(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}()
-	return m.Run()
+	os.Exit(programs.Main(m, &built, programs.Unix...))
 }
 
 // world is a world whose outputs and whose state are held to what every output and every state must be.

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,3 +159,26 @@ func (w *World) Rkat(args ...string) Result {
 	p := w.Start(args...)
 	return p.Wait()
 }
+
+// Main builds the program and a scripted model, runs the tests of a package with them, and removes them again: for its TestMain, which exits with the
+// code. Where the system is none of those named, nothing is built and the tests are to skip themselves.
+func Main(m interface{ Run() int }, built *Programs, systems ...string) (code int) {
+	if !slices.Contains(systems, runtime.GOOS) {
+		return m.Run()
+	}
+	var err error
+	if *built, err = Build("cmd/rkat", "llm/llmtest/fakemodel"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := built.Remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	return m.Run()
+}
+
+// Unix are the systems whose signals the tests send.
+var Unix = []string{"linux", "darwin", "freebsd"}

@@ -31,25 +31,7 @@ var built programs.Programs
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) (code int) {
-	if runtime.GOOS != "linux" {
-		return m.Run()
-	}
-	var err error
-	if built, err = programs.Build("cmd/rkat", "llm/llmtest/fakemodel"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() {
-		if err := built.Remove(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}()
-	return m.Run()
+	os.Exit(programs.Main(m, &built, "linux"))
 }
 
 func world(t *testing.T) *programs.World {

@@ -171,20 +171,11 @@ func cancelTurn(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	now, err := r.plane.Session(r.ctx, string(s))
+	run, err := r.plane.Cancelling(r.ctx, s)
 	if err != nil {
 		return nil, about(s, err)
 	}
-	if now.Run == nil {
-		return cancelling{}, nil
-	}
-	switch err := r.plane.CancelAfterBoundary(r.ctx, s, now.Run.ID); {
-	case fault.CodeOf(err) == fault.NotRunning && err != nil:
-		return cancelling{}, nil
-	case err != nil:
-		return nil, about(s, err)
-	}
-	return cancelling{true, now.Run.ID}, nil
+	return cancelling{run != "", run}, nil
 }
 
 // cancelling answers turn/cancel.

@@ -236,18 +236,9 @@ func cancelAtBoundary(c *call, in Which) (Cancelling, error) {
 	if in.Run != "" {
 		return out, c.plane.CancelAfterBoundary(c.ctx(), s, in.Run)
 	}
-	st, err := c.plane.Session(c.ctx(), string(s))
-	if err != nil || st.Run == nil {
-		return Cancelling{Session: s}, err
-	}
-	out.Run = st.Run.ID
-	if err := c.plane.CancelAfterBoundary(c.ctx(), s, st.Run.ID); err != nil {
-		if fault.CodeOf(err) == fault.NotRunning {
-			return Cancelling{Session: s}, nil
-		}
-		return Cancelling{}, err
-	}
-	return out, nil
+	out.Run, err = c.plane.Cancelling(c.ctx(), s)
+	out.Cancelling = out.Run != ""
+	return out, err
 }
 
 func injectContext(c *call, in wire.ContextParams) (wire.ContextResult, error) {
