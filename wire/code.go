@@ -82,21 +82,6 @@ func RetryOf(c fault.Code, after time.Duration) (Retry, bool) {
 	return Retry{Reason: c.String(), RetryAfterMS: after.Milliseconds()}, true
 }
 
-// ErrorBody is the body of an HTTP answer that is an error: the text twice, for readers of either form.
-type ErrorBody struct {
-	Error    string `json:"error"`
-	Code     string `json:"code"`
-	Category string `json:"category,omitempty"`
-	Message  string `json:"message"`
-	Details  any    `json:"details,omitempty"`
-}
-
-// ErrorOf makes a body from a code and a text.
-func ErrorOf(c fault.Code, message string) ErrorBody {
-	row := rowOf(c)
-	return ErrorBody{Error: message, Code: row.name, Category: row.category, Message: message}
-}
-
 // Error is what is wrong with a request that could not be understood.
 type Error struct {
 	Code    fault.Code

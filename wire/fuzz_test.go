@@ -51,7 +51,7 @@ func FuzzParams(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, into := range []any{&wire.CreateParams{}, &wire.TurnParams{}, &wire.SubmitParams{}, &wire.SessionParams{}, &wire.ListParams{}, &wire.HistoryParams{},
 			&wire.ContextParams{}, &wire.ExternalEventParams{}, &wire.ForkParams{}, &wire.ForkReplaceParams{}, &wire.StreamOpenParams{}, &wire.StreamCloseParams{},
-			&wire.ToolsParams{}, &wire.CancelParams{}, &wire.EventParams{}, &wire.InputParams{}} {
+			&wire.ToolsParams{}, &wire.EventParams{}, &wire.InputParams{}} {
 			strict := wire.DecodeStrict(data, into)
 			if err := wire.Decode(data, into); err != nil && (fault.CodeOf(err) != fault.Invalid || strict == nil) {
 				t.Fatalf("%T: %v, and strictly %v", into, err, strict)

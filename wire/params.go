@@ -172,11 +172,6 @@ type ToolsParams struct {
 	Tools []run.ToolDef `json:"tools"`
 }
 
-// CancelParams names a request of the client's own that is to end.
-type CancelParams struct {
-	Request json.RawMessage `json:"request_id"`
-}
-
 // EventParams asks for events, from a cursor on or at all.
 type EventParams struct {
 	Scope  *EventScope  `json:"scope"`

@@ -160,11 +160,3 @@ type Effect struct {
 type Effects struct {
 	Effects []Effect `json:"effects"`
 }
-
-// NativeEvents is a page of events as they are kept.
-type NativeEvents struct {
-	Events []NativeEvent `json:"events"`
-	From   uint64        `json:"from_cursor"`
-	Latest uint64        `json:"latest_cursor"`
-	More   bool          `json:"has_more"`
-}

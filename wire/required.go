@@ -38,5 +38,4 @@ func (p *ForkReplaceParams) missing() string {
 func (p *StreamOpenParams) missing() string  { return first("session_id", p.Session == "") }
 func (p *StreamCloseParams) missing() string { return first("stream_id", p.Stream == "") }
 func (p *ToolsParams) missing() string       { return first("tools", p.Tools == nil) }
-func (p *CancelParams) missing() string      { return first("request_id", absent(p.Request)) }
 func (p *EventParams) missing() string       { return first("scope", p.Scope == nil) }

@@ -52,18 +52,6 @@ func Effects(effects []control.Effect) wire.Effects {
 	return out
 }
 
-// NativeEvents tells a page of events as they are kept.
-func NativeEvents(page control.EventPage) (wire.NativeEvents, error) {
-	out := wire.NativeEvents{Events: make([]wire.NativeEvent, len(page.Events)), From: page.From, Latest: page.Latest, More: page.More}
-	for n, e := range page.Events {
-		var err error
-		if out.Events[n], err = wire.Native(e); err != nil {
-			return wire.NativeEvents{}, err
-		}
-	}
-	return out, nil
-}
-
 // Rows tells rows of a transcript as they are kept.
 func Rows(rows []transcript.Row) (wire.Rows, error) {
 	out := wire.Rows{Rows: make([]wire.Row, len(rows))}

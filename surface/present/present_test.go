@@ -48,10 +48,6 @@ func shapes(t *testing.T) []struct {
 	page := control.EventPage{From: 3, Latest: 9, More: true, Events: []event.Event{
 		{Session: one, Cursor: 4, Time: noon, Run: "r", Payload: event.ToolExecutionCompleted{Call: "c", Name: "n", Content: "x"}},
 		{Session: one, Cursor: 5, Time: noon, Payload: event.InputEnded{Input: "i", Outcome: "consumed"}}}}
-	native, err := present.NativeEvents(page)
-	if err != nil {
-		t.Fatal(err)
-	}
 	rows, err := present.Rows([]transcript.Row{{At: transcript.Position{Message: 1}, Time: noon, Entry: transcript.User{Content: transcript.TextBlocks("hi")}}})
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +90,6 @@ func shapes(t *testing.T) []struct {
 		{"host health, ill", "host_health", present.HostHealth(errors.New("no store"))},
 		{"host info", "host_info", present.HostInfo(about, "", nil, nil, wire.Endpoints{})},
 		{"host info of a realm", "host_info", present.HostInfo(placed, "sqlite", &control.Paths{Root: "/r"}, nil, wire.Endpoints{RPCTransport: "stdio", RPCMethods: []string{"initialize"}})},
-		{"error", "", wire.ErrorOf(7, "too much")},
 		{"latest cursor", "", present.LatestCursor(full)},
 		{"event list", "", present.EventList(page, full)},
 		{"event list of nothing", "", present.EventList(control.EventPage{}, full)},
@@ -105,7 +100,6 @@ func shapes(t *testing.T) []struct {
 		{"input status", "", present.InputStatus(control.InputStatus{Input: "i", State: "consumed", Run: "r", Outcome: &failed})},
 		{"input status of one that waits", "", present.InputStatus(control.InputStatus{Input: "i", State: "queued", Lane: "queue"})},
 		{"effects", "", present.Effects([]control.Effect{{ID: id.Effect{Version: 1}, Kind: "call_model", Run: "r", Class: "once", Attempt: 1, Open: true}})},
-		{"native events", "", native},
 		{"rows", "", rows},
 	}
 }
